@@ -1,0 +1,337 @@
+"""Every setting once: its name here is its name on the command line, in the logs and in the docs.
+
+The presets are `test` (seconds), `laptop` (two cores, hours) and `paper` (Table 4 of the paper). A run saves its settings
+as ``config.yaml`` and is restored from that file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import yaml
+
+from fosp.errors import InputError
+
+CONFIG_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnvConfig:
+    """Which environment, and what the agent sees of it."""
+
+    id: str = "SafetyPointGoal1-v0"
+    """Environment id (see `fosp envs`)."""
+    observation: Literal["image", "vector", "both"] = "image"
+    """What the agent sees: 64x64 front and back pictures, the sensor vector, or both."""
+    action_repeat: int = 4
+    """Frames for which one action is held; rewards and costs are summed over them."""
+    time_limit: int = 1000
+    """Frames in an episode; used for the bounds Q* and C* of Eq. 22."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorldModelConfig:
+    """The recurrent state-space model of Eq. 1 (DreamerV3's, with a cost head)."""
+
+    deterministic: int = 256
+    """Size of the recurrent state h."""
+    latents: int = 24
+    """Number of categorical variables in z."""
+    classes: int = 24
+    """Classes of each categorical variable."""
+    units: int = 256
+    """Width of hidden layers."""
+    head_layers: int = 2
+    """Hidden layers of the reward, cost and continuation heads."""
+    vector_layers: int = 2
+    """Hidden layers of the encoder and decoder of vector observations."""
+    cnn_depth: int = 16
+    """Channels of the first convolution; doubled at each of the four levels."""
+    unimix: float = 0.01
+    """Share of the uniform distribution mixed into every categorical."""
+    free_nats: float = 1.0
+    """KL below this many nats is not penalised (each of the two terms)."""
+    beta_dynamics: float = 0.5
+    """Weight of KL(sg q || p), which trains the prior."""
+    beta_representation: float = 0.1
+    """Weight of KL(q || sg p), which trains the posterior."""
+    cost_weight: float = 10.0
+    """Weight of steps with cost >= 1 in the cost head's loss."""
+    learning_rate: float = 3e-4
+    """Adam step size."""
+    gradient_clip: float = 1000.0
+    """Largest gradient norm."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BehaviourConfig:
+    """Actor, critics, reachability and multiplier: sections 4.1 to 4.3 of the paper."""
+
+    layers: int = 2
+    """Hidden layers of actor, critics and reachability head."""
+    units: int = 256
+    """Width of those layers."""
+    horizon: int = 15
+    """Imagined steps H."""
+    gamma: float = 0.997
+    """Discount per agent step."""
+    lambda_: float = 0.95
+    """TD(lambda) mixing of Eq. 8, for reward and cost."""
+    reward_expectile: float = 0.8
+    """kappa of Eq. 7 for V_r; above 0.5 leans to the better actions of the data."""
+    cost_expectile: float = 0.8
+    """kappa of Eq. 7 for V_c: 0.8 is the paper's (pessimistic), 0.2 the value of the safest action in the data."""
+    beta_reward: float = 10.0
+    """beta_1 of Eqs. 19 and 23."""
+    beta_cost: float = 10.0
+    """beta_2 of Eqs. 19 and 23."""
+    advantage_scale: Literal["return", "advantage"] = "advantage"
+    """What advantages are divided by: the 5-95 percentile range of returns (paper preset) or of the advantages themselves."""
+    weight_clip: float = 100.0
+    """Largest value of either exponential in Eq. 19."""
+    entropy: float = 3e-4
+    """eta of Eq. 20."""
+    slow_critic_rate: float = 0.02
+    """Share of the critic moved into its slow copy at every update."""
+    reach_gamma: float = 0.99
+    """gamma_u, discount of the reachability backup."""
+    reach_threshold: float = 0.5
+    """Predicted cost above which an imagined state counts as a violation."""
+    reach_initial: float = 0.02
+    """Violation probability of the untrained head: the backup's max forgets a higher start only slowly."""
+    multiplier: float = 0.01
+    """lambda_p at the start (Eq. 17)."""
+    penalty: float = 1e-6
+    """mu at the start (Eq. 17)."""
+    penalty_growth: float = 5e-9
+    """nu of Eq. 27: relative growth of mu per update."""
+    expansion_inverse_temperature: float = 10.0
+    """1 / alpha of Eq. 21."""
+    expansion_start: Literal["fresh", "copy"] = "fresh"
+    """New actor of the expansion: fresh parameters (the paper's), or a copy of the offline actor's values."""
+    actor_learning_rate: float = 1e-4
+    """Adam step size of the actor."""
+    critic_learning_rate: float = 1e-4
+    """Adam step size of the critics."""
+    reach_learning_rate: float = 1.5e-4
+    """Adam step size of the reachability head; the paper puts it above the actor's and below the multiplier's."""
+    gradient_clip: float = 100.0
+    """Largest gradient norm of actor, critics and reachability head."""
+    insample: bool = True
+    """Ablation (i): off means V is the mean over the policy's own actions, without expectile and Eq. 10."""
+    expansion: bool = True
+    """Ablation (ii): off means the offline actor itself is fine-tuned."""
+    reachability: bool = True
+    """Ablation (iii): off means the weights keep both advantage terms without the feasibility u."""
+    augmented_lagrangian: bool = True
+    """Ablation (iv): off means the penalty is a feasible value (discounted reach-avoid backup on the cost signal)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """Budgets and bookkeeping of the loops."""
+
+    batch_size: int = 16
+    """Sequences in a batch."""
+    sequence_length: int = 16
+    """Steps in a sequence."""
+    offline_updates: int = 12_000
+    """Gradient updates before going online."""
+    online_frames: int = 50_000
+    """Environment frames of online fine-tuning."""
+    train_ratio: float = 128.0
+    """Replayed steps per agent step online: updates per agent step are train_ratio / (batch_size * sequence_length)."""
+    environments: int = 1
+    """Environments that collect at once."""
+    replay_steps: int = 400_000
+    """Observations that the replay holds (12 KiB each per picture pair of 64x64, allocated as they come)."""
+    evaluate_every: int = 4_000
+    """Updates between evaluations (0: only at the end of a phase)."""
+    evaluation_episodes: int = 10
+    """Episodes per evaluation, on fixed seeds."""
+    log_every: int = 100
+    """Updates between log lines."""
+    checkpoint_every: int = 500
+    """Updates between checkpoints."""
+    threads: int = 0
+    """CPU threads (0: PyTorch's own choice)."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Arithmetic of matrix products; bfloat16 keeps norms and losses in float32."""
+    compile: bool = False
+    """Compile the losses with torch.compile: minutes at the start, faster afterwards."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """All settings of a run."""
+
+    agent: str = "fosp"
+    """Algorithm: fosp or bc."""
+    preset: str = "laptop"
+    """Preset these settings started from."""
+    seed: int = 0
+    """Seed of everything random in the run."""
+    device: str = "auto"
+    """auto, cpu or cuda."""
+    env: EnvConfig = field(default_factory=EnvConfig)
+    world_model: WorldModelConfig = field(default_factory=WorldModelConfig)
+    behaviour: BehaviourConfig = field(default_factory=BehaviourConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+
+PRESETS: dict[str, Config] = {
+    "test": Config(
+        preset="test",
+        world_model=WorldModelConfig(deterministic=64, latents=8, classes=8, units=64, cnn_depth=4, head_layers=1),
+        behaviour=BehaviourConfig(
+            units=64, horizon=5, actor_learning_rate=3e-4, critic_learning_rate=3e-4, reach_learning_rate=5e-4
+        ),
+        training=TrainingConfig(
+            batch_size=4,
+            sequence_length=8,
+            offline_updates=20,
+            online_frames=2_000,
+            train_ratio=1.0,
+            replay_steps=20_000,
+            evaluate_every=0,
+            evaluation_episodes=2,
+            log_every=5,
+            checkpoint_every=10,
+        ),
+    ),
+    "laptop": Config(),
+    "paper": Config(
+        preset="paper",
+        world_model=WorldModelConfig(
+            deterministic=512, latents=48, classes=48, units=512, cnn_depth=32, learning_rate=1e-4
+        ),
+        behaviour=BehaviourConfig(
+            layers=5,
+            units=512,
+            advantage_scale="return",
+            actor_learning_rate=3e-5,
+            critic_learning_rate=3e-5,
+            reach_learning_rate=5e-5,
+        ),
+        training=TrainingConfig(
+            batch_size=64,
+            offline_updates=125_000,
+            online_frames=500_000,
+            train_ratio=512.0,
+            evaluate_every=12_500,
+            evaluation_episodes=20,
+            checkpoint_every=2_500,
+        ),
+    ),
+}
+
+
+def preset(name: str) -> Config:
+    """The settings of preset `name`; raises `InputError` for an unknown one."""
+    if name not in PRESETS:
+        raise InputError(f"There is no preset '{name}'; choose one of {', '.join(PRESETS)}.")
+    return PRESETS[name]
+
+
+def save_config(config: Config, path: Path) -> None:
+    """Write `config` as YAML."""
+    data = {"version": CONFIG_VERSION, **dataclasses.asdict(config)}
+    path.write_text(yaml.safe_dump(data, sort_keys=False))
+
+
+def load_config(path: Path) -> Config:
+    """Read settings written by `save_config`; raises `InputError` naming the field that is wrong."""
+    try:
+        data = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing: {path.parent} is not a run directory.") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path} is not valid YAML: {error}.") from None
+    if not isinstance(data, dict):
+        raise InputError(f"{path} holds no settings; it must be a mapping as written by fosp.")
+    version = data.pop("version", None)
+    if version != CONFIG_VERSION:
+        raise InputError(f"{path} has version {version}, this fosp reads version {CONFIG_VERSION}.")
+    return _build(Config, data, str(path))
+
+
+def _build(kind: type, data: Mapping[str, Any], where: str) -> Any:
+    hints = get_type_hints(kind)
+    for name in data:
+        if name not in hints:
+            raise InputError(f"{where} has an unknown setting '{name}'; remove it or correct its name.")
+    values = {}
+    for name, value in data.items():
+        nested = dataclasses.is_dataclass(hints[name])
+        if nested and not isinstance(value, Mapping):
+            raise InputError(f"{where}: '{name}' must be a mapping of settings.")
+        values[name] = _build(hints[name], value, f"{where}: {name}") if nested else value
+    return kind(**values)
+
+
+def _check(config: Any, where: str = "") -> None:
+    """Raise `InputError` where a value has the wrong type or lies outside its range."""
+    hints = get_type_hints(type(config))
+    for item in dataclasses.fields(config):
+        name, value, hint = where + item.name, getattr(config, item.name), hints[item.name]
+        if dataclasses.is_dataclass(hint):
+            _check(value, f"{name}.")
+        elif get_origin(hint) is Literal:
+            if value not in get_args(hint):
+                choices = ", ".join(map(str, get_args(hint)))
+                raise InputError(f"Setting {name} is '{value}'; choose one of {choices}.")
+        elif hint is float and (isinstance(value, bool) or not isinstance(value, int | float)):
+            raise InputError(f"Setting {name} must be a number, not '{value}'.")
+        elif hint in (int, str, bool) and type(value) is not hint:
+            raise InputError(f"Setting {name} must be of type {hint.__name__}, not '{value}'.")
+        if hint in (int, float) and not _in_range(item.name, value):
+            raise InputError(f"Setting {name} is {value}, outside its range {_RANGES.get(item.name, '>= 0')}.")
+
+
+_UNIT = "[0, 1]"
+_POSITIVE = "> 0"
+_RANGES = {
+    "gamma": _UNIT,
+    "lambda_": _UNIT,
+    "reward_expectile": _UNIT,
+    "cost_expectile": _UNIT,
+    "reach_gamma": _UNIT,
+    "reach_initial": _UNIT,
+    "unimix": _UNIT,
+    "slow_critic_rate": _UNIT,
+} | dict.fromkeys(
+    (
+        "action_repeat",
+        "time_limit",
+        "deterministic",
+        "latents",
+        "classes",
+        "units",
+        "cnn_depth",
+        "horizon",
+        "batch_size",
+        "sequence_length",
+        "environments",
+        "replay_steps",
+        "evaluation_episodes",
+        "log_every",
+        "checkpoint_every",
+        "train_ratio",
+        "penalty",
+    ),
+    _POSITIVE,
+)
+
+
+def _in_range(name: str, value: float) -> bool:
+    rule = _RANGES.get(name)
+    if rule == _UNIT:
+        return 0 <= value <= 1
+    return value > 0 if rule == _POSITIVE else value >= 0
