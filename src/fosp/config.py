@@ -1,7 +1,7 @@
 """Every setting once: its name here is its name on the command line, in the logs and in the docs.
 
-The presets are `test` (seconds), `laptop` (two cores, hours) and `paper` (Table 4 of the paper). A run saves its settings
-as ``config.yaml`` and is restored from that file.
+The presets are `test` (seconds), `laptop` (two cores, hours) and `paper` (Table 4 of the paper). A run saves its
+settings as ``config.yaml`` and is restored from that file.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class BehaviourConfig:
     beta_cost: float = 10.0
     """beta_2 of Eqs. 19 and 23."""
     advantage_scale: Literal["return", "advantage"] = "advantage"
-    """What advantages are divided by: the 5-95 percentile range of returns (paper preset) or of the advantages themselves."""
+    """What advantages are divided by: the 5-95 percentile range of returns (the paper's) or of advantages."""
     weight_clip: float = 100.0
     """Largest value of either exponential in Eq. 19."""
     entropy: float = 3e-4
@@ -184,53 +184,6 @@ class Config:
 
     def __post_init__(self) -> None:
         _check(self)
-
-
-PRESETS: dict[str, Config] = {
-    "test": Config(
-        preset="test",
-        world_model=WorldModelConfig(deterministic=64, latents=8, classes=8, units=64, cnn_depth=4, head_layers=1),
-        behaviour=BehaviourConfig(
-            units=64, horizon=5, actor_learning_rate=3e-4, critic_learning_rate=3e-4, reach_learning_rate=5e-4
-        ),
-        training=TrainingConfig(
-            batch_size=4,
-            sequence_length=8,
-            offline_updates=20,
-            online_frames=2_000,
-            train_ratio=1.0,
-            replay_steps=20_000,
-            evaluate_every=0,
-            evaluation_episodes=2,
-            log_every=5,
-            checkpoint_every=10,
-        ),
-    ),
-    "laptop": Config(),
-    "paper": Config(
-        preset="paper",
-        world_model=WorldModelConfig(
-            deterministic=512, latents=48, classes=48, units=512, cnn_depth=32, learning_rate=1e-4
-        ),
-        behaviour=BehaviourConfig(
-            layers=5,
-            units=512,
-            advantage_scale="return",
-            actor_learning_rate=3e-5,
-            critic_learning_rate=3e-5,
-            reach_learning_rate=5e-5,
-        ),
-        training=TrainingConfig(
-            batch_size=64,
-            offline_updates=125_000,
-            online_frames=500_000,
-            train_ratio=512.0,
-            evaluate_every=12_500,
-            evaluation_episodes=20,
-            checkpoint_every=2_500,
-        ),
-    ),
-}
 
 
 def preset(name: str) -> Config:
@@ -335,3 +288,50 @@ def _in_range(name: str, value: float) -> bool:
     if rule == _UNIT:
         return 0 <= value <= 1
     return value > 0 if rule == _POSITIVE else value >= 0
+
+
+PRESETS: dict[str, Config] = {
+    "test": Config(
+        preset="test",
+        world_model=WorldModelConfig(deterministic=64, latents=8, classes=8, units=64, cnn_depth=4, head_layers=1),
+        behaviour=BehaviourConfig(
+            units=64, horizon=5, actor_learning_rate=3e-4, critic_learning_rate=3e-4, reach_learning_rate=5e-4
+        ),
+        training=TrainingConfig(
+            batch_size=4,
+            sequence_length=8,
+            offline_updates=20,
+            online_frames=2_000,
+            train_ratio=1.0,
+            replay_steps=20_000,
+            evaluate_every=0,
+            evaluation_episodes=2,
+            log_every=5,
+            checkpoint_every=10,
+        ),
+    ),
+    "laptop": Config(),
+    "paper": Config(
+        preset="paper",
+        world_model=WorldModelConfig(
+            deterministic=512, latents=48, classes=48, units=512, cnn_depth=32, learning_rate=1e-4
+        ),
+        behaviour=BehaviourConfig(
+            layers=5,
+            units=512,
+            advantage_scale="return",
+            actor_learning_rate=3e-5,
+            critic_learning_rate=3e-5,
+            reach_learning_rate=5e-5,
+        ),
+        training=TrainingConfig(
+            batch_size=64,
+            offline_updates=125_000,
+            online_frames=500_000,
+            train_ratio=512.0,
+            evaluate_every=12_500,
+            evaluation_episodes=20,
+            checkpoint_every=2_500,
+        ),
+    ),
+}
