@@ -1,0 +1,1 @@
+"""Loops: offline, online, evaluation; checkpoints, metrics, progress."""
