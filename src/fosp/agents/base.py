@@ -1,0 +1,174 @@
+"""What every agent is: a world model that filters observations, a policy on its states, one update per batch."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from fosp.config import Config
+from fosp.models.rssm import Latent
+from fosp.models.world_model import Batch, Metrics, WorldModel
+
+Mode = Literal["sample", "mean"]
+
+
+class AgentState(NamedTuple):
+    """What an agent remembers between steps, one row per environment."""
+
+    latent: Latent
+    action: Tensor
+    """The last action, (N, A)."""
+
+
+class Transitions(NamedTuple):
+    """Real steps of a batch, (B, T - 1, ...): action a_t in s_t led to reward, cost and s_{t+1}."""
+
+    features: Tensor
+    action: Tensor
+    reward: Tensor
+    cost: Tensor
+    next_features: Tensor
+    next_terminal: Tensor
+    violation: Tensor
+    """Whether arriving in s_t had a cost."""
+    valid: Tensor
+    """1.0 where s_{t+1} belongs to the same episode as s_t, else 0.0."""
+
+    def mean(self, x: Tensor) -> Tensor:
+        """Mean of (B, T - 1) over valid steps, ()."""
+        return (x * self.valid).sum() / self.valid.sum().clamp(min=1)
+
+
+def transitions(features: Tensor, batch: Batch) -> Transitions:
+    """Pair the rows of a batch in model alignment (action, reward and cost of row t + 1 belong to the step from t)."""
+    return Transitions(
+        features=features[:, :-1],
+        action=batch["action"][:, 1:],
+        reward=batch["reward"][:, 1:],
+        cost=batch["cost"][:, 1:],
+        next_features=features[:, 1:],
+        next_terminal=batch["is_terminal"][:, 1:],
+        violation=batch["cost"][:, :-1] > 0,
+        valid=(~batch["is_first"][:, 1:]).float(),
+    )
+
+
+class Optimiser:
+    """Adam over some modules with a bound on the gradient's norm."""
+
+    def __init__(self, modules: Iterable[nn.Module], learning_rate: float, clip: float) -> None:
+        self.parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
+        self.adam = torch.optim.Adam(self.parameters, lr=learning_rate, eps=1e-8, fused=True)
+        self.clip = clip
+
+    def step(self) -> Tensor:
+        """Apply the gradients at hand and clear them; returns their norm before clipping, ()."""
+        norm = nn.utils.clip_grad_norm_(self.parameters, self.clip)
+        self.adam.step()
+        self.adam.zero_grad(set_to_none=True)
+        return norm
+
+
+class Agent(nn.Module, ABC):
+    """Base of all agents.
+
+    Args:
+        config: settings of the run.
+        spaces: shape of each observation.
+        actions: size of the action A.
+        device: where parameters live.
+    """
+
+    def __init__(
+        self, config: Config, spaces: Mapping[str, tuple[int, ...]], actions: int, device: torch.device
+    ) -> None:
+        super().__init__()
+        self.config, self.spaces, self.actions, self.device = config, dict(spaces), actions, device
+        # The initialisation draws from PyTorch's own generator: lend it our seed and give its state back.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            self.world_model = WorldModel(config.world_model, spaces, actions)
+            self.build()
+        self.to(device)
+        self.generator = torch.Generator(device).manual_seed(config.seed)
+        self.optimisers = self.make_optimisers()
+        if config.training.compile:
+            self.compile_losses()
+
+    @abstractmethod
+    def build(self) -> None:
+        """Make the networks beside the world model."""
+
+    @abstractmethod
+    def make_optimisers(self) -> dict[str, Optimiser]:
+        """One optimiser per group of networks, by name; the world model's is "world_model"."""
+
+    @abstractmethod
+    def update(self, batch: Batch) -> Metrics:
+        """One gradient update on sequences (B, T, ...) from the replay; metrics are scalars left on the device."""
+
+    @abstractmethod
+    def policy(self, features: Tensor, mode: Mode, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        """Actions (N, A) for states (N, F), and what is known about them, each (N,)."""
+
+    def start_online(self) -> None:
+        """Called once, when offline training ends and fine-tuning begins."""
+
+    def see_bounds(self, reward: float, cost: float) -> None:
+        """Told the largest reward and cost per step in the data, whenever they may have changed."""
+
+    def compile_losses(self) -> None:
+        """Replace the expensive pure functions by compiled ones."""
+        self.world_model.loss = torch.compile(self.world_model.loss)  # type: ignore[method-assign]
+
+    def initial_state(self, batch: int) -> AgentState:
+        """State before the first observation of `batch` environments."""
+        return AgentState(
+            self.world_model.rssm.initial(batch, self.device), torch.zeros(batch, self.actions, device=self.device)
+        )
+
+    @torch.no_grad()
+    def act(
+        self, observation: Batch, state: AgentState, mode: Mode, generator: torch.Generator
+    ) -> tuple[Tensor, AgentState, dict[str, Tensor]]:
+        """Filter one observation per environment and choose actions.
+
+        Args:
+            observation: "image" (N, 64, 64, C) uint8 and/or "vector" (N, D) float, "is_first" (N,) bool, on any device.
+            state: as returned by the previous call or `initial_state`.
+            mode: "sample" draws actions, "mean" takes each policy's mode.
+            generator: source of randomness, on the agent's device.
+
+        Returns:
+            Actions (N, A) in [-1, 1], the new state, and information such as "violation" (N,).
+        """
+        observation = {name: value.to(self.device) for name, value in observation.items()}
+        rssm = self.world_model.rssm
+        embedded = rssm.posterior_embedding(self.world_model.encode(observation))
+        noise = self.noise(*rssm.noise_shape(len(embedded)), generator=generator)
+        latent = rssm.observe_step(state.latent, state.action, embedded, observation["is_first"], noise)
+        action, info = self.policy(latent.features, mode, generator)
+        return action, AgentState(latent, action), info
+
+    def noise(self, *shape: int, generator: torch.Generator | None = None) -> Tensor:
+        """Uniform numbers in [0, 1) from the agent's generator or the one given."""
+        return torch.rand(shape, generator=generator or self.generator, device=self.device)
+
+    def train_world_model(self, batch: Batch) -> tuple[Tensor, Latent, Metrics]:
+        """One update of the world model; returns features (B, T, F) and states of the batch, without gradients."""
+        noise = self.noise(*self.world_model.rssm.noise_shape(*batch["action"].shape[:2]))
+        with self.arithmetic():
+            loss, states, metrics = self.world_model.loss(batch, noise)
+        loss.backward()
+        metrics["gradient/world_model"] = self.optimisers["world_model"].step()
+        metrics["loss/world_model"] = loss.detach()
+        states = states.detach()
+        return states.features, states, metrics
+
+    def arithmetic(self) -> torch.autocast:
+        """Context in which matrix products run in the precision of the settings."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.training.precision == "bfloat16")

@@ -1,0 +1,355 @@
+"""FOSP (ICLR 2025), Algorithm 1: in-sample critics, reachability and an augmented Lagrangian in a world model; then
+fine-tuning by safe policy expansion.
+
+Letters: B batch, T time, H imagined steps, N rows, F features, A action size. s are features of world-model states,
+real (posterior) as `data.features`, imagined (prior) as `dream.features`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from fosp.agents.base import Agent, Mode, Optimiser, Transitions, transitions
+from fosp.models.actor import Actor
+from fosp.models.critics import Critic, in_sample_target, lambda_return
+from fosp.models.expansion import discounted_bound, expansion_probabilities, expansion_score
+from fosp.models.feasible import FeasibleValue
+from fosp.models.lagrangian import Multiplier
+from fosp.models.reachability import Reachability, reachability_target
+from fosp.models.rssm import Latent
+from fosp.models.weights import Scale, offline_weight, online_weight
+from fosp.models.world_model import Batch, Metrics
+
+
+class Dream(NamedTuple):
+    """Imagined rollouts (Eq. 6), all without gradients."""
+
+    features: Tensor
+    """s^0..s^H, (H + 1, N, F)."""
+    action: Tensor
+    """a^0..a^{H-1}, (H, N, A)."""
+    reward: Tensor
+    """r^h of leaving s^h, (H, N)."""
+    cost: Tensor
+    """c^h of leaving s^h, (H, N)."""
+    discount: Tensor
+    """gamma times the continuation of s^{h+1}, (H, N)."""
+    weight: Tensor
+    """Product of the discounts before s^h, 0 for starts that are terminal, (H, N)."""
+    violation: Tensor
+    """Whether arriving in s^h had a cost (real for h = 0, predicted after), (H, N)."""
+    continuation: Tensor
+    """Probability that the episode goes on in s^{h+1}, (H, N)."""
+
+    def mean(self, x: Tensor) -> Tensor:
+        """Weighted mean of (H, N), ()."""
+        return (x * self.weight).mean()
+
+
+class FOSP(Agent):
+    """Fine-tuning Offline Safe Policy through world models."""
+
+    online: Tensor
+    reward_bound: Tensor
+    cost_bound: Tensor
+
+    def build(self) -> None:
+        c, features = self.config.behaviour, self.world_model.features
+        size = (features, self.actions, c.units, c.layers)
+        self.actor = Actor(*size)  # pi_psi
+        self.new_actor = Actor(*size)  # pi_psi', idle until fine-tuning
+        self.reward_critic = Critic(*size, c.reward_expectile)
+        self.cost_critic = Critic(*size, c.cost_expectile)
+        self.reachability = Reachability(features, c.units, c.layers, c.reach_initial)
+        self.multiplier = Multiplier(c.multiplier, c.penalty, c.penalty_growth)
+        self.feasible_value = None if c.augmented_lagrangian else FeasibleValue(*size)
+        self.reward_scale, self.cost_scale = Scale(c.advantage_scale), Scale(c.advantage_scale)
+        self.register_buffer("online", torch.tensor(False))
+        self.register_buffer("reward_bound", torch.tensor(0.0))
+        self.register_buffer("cost_bound", torch.tensor(0.0))
+        self.is_online = False
+
+    def make_optimisers(self) -> dict[str, Optimiser]:
+        c, world_model = self.config.behaviour, self.config.world_model
+        critics = [self.reward_critic, self.cost_critic, *([self.feasible_value] if self.feasible_value else [])]
+        return {
+            "world_model": Optimiser([self.world_model], world_model.learning_rate, world_model.gradient_clip),
+            "actor": Optimiser([self.learner], c.actor_learning_rate, c.gradient_clip),
+            "critics": Optimiser(critics, c.critic_learning_rate, c.gradient_clip),
+            "reachability": Optimiser([self.reachability], c.reach_learning_rate, c.gradient_clip),
+        }
+
+    @property
+    def expanded(self) -> bool:
+        """Whether two actors compete."""
+        return self.is_online and self.config.behaviour.expansion
+
+    @property
+    def learner(self) -> Actor:
+        """The actor that is being trained: pi_psi offline, pi_psi' online."""
+        return self.new_actor if self.expanded else self.actor
+
+    def start_online(self) -> None:
+        """Freeze pi_psi and bring in pi_psi' (section 4.3)."""
+        if self.is_online:
+            return
+        self.is_online = True
+        self.online.fill_(True)
+        if self.expanded:
+            self.actor.requires_grad_(False)
+            if self.config.behaviour.expansion_start == "copy":
+                self.new_actor.load_state_dict(self.actor.state_dict())
+            c = self.config.behaviour
+            self.optimisers["actor"] = Optimiser([self.new_actor], c.actor_learning_rate, c.gradient_clip)
+
+    def see_bounds(self, reward: float, cost: float) -> None:
+        """Q* and C* of Eq. 22 from the largest reward and cost per step in the data."""
+        env, gamma = self.config.env, self.config.behaviour.gamma
+        steps = env.time_limit // env.action_repeat
+        self.reward_bound.fill_(discounted_bound(torch.tensor(max(reward, 0.0)), gamma, steps).item())
+        self.cost_bound.fill_(discounted_bound(torch.tensor(max(cost, 0.0)), gamma, steps).item())
+
+    # ---------------------------------------------------------------- acting
+
+    def policy(self, s: Tensor, mode: Mode, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        """Offline: pi_psi. Online: one candidate of each actor, and a choice per row by Eq. 21."""
+        info = {
+            "violation": self.reachability.probability(s),
+            "value_reward": self.reward_critic.value(s),
+            "value_cost": self.cost_critic.value(s),
+        }
+        candidates = []
+        for actor in (self.actor, self.new_actor) if self.expanded else (self.actor,):
+            pi = actor(s)
+            noise = self.noise(*pi.mode.shape, generator=generator)
+            candidates.append(pi.mode if mode == "mean" else pi.sample(noise))
+        if not self.expanded:
+            return candidates[0], info
+        actions = torch.stack(candidates, 1)  # (N, 2, A)
+        score = self.score(s.unsqueeze(1).expand(-1, 2, -1), actions)  # (N, 2)
+        p = expansion_probabilities(score, self.config.behaviour.expansion_inverse_temperature)
+        draw = self.noise(len(s), generator=generator) >= p[:, 0]
+        choice = score.argmax(-1) if mode == "mean" else draw.long()
+        info |= {"choice": choice, "score_offline": score[:, 0], "score_new": score[:, 1], "probability_new": p[:, 1]}
+        return actions[torch.arange(len(s), device=s.device), choice], info
+
+    def score(self, s: Tensor, action: Tensor) -> Tensor:
+        """Q~ of Eq. 22, each action by its own critics' values, (...)."""
+        q_reward, q_cost = self.reward_critic.slow_q(s, action), self.cost_critic.slow_q(s, action)
+        return expansion_score(q_reward, q_cost, self.reward_bound, self.cost_bound)
+
+    # -------------------------------------------------------------- learning
+
+    def update(self, batch: Batch) -> Metrics:
+        """One pass of Algorithm 1's training part."""
+        features, states, metrics = self.train_world_model(batch)
+        actor_noise = self.noise(self.config.behaviour.horizon, features.shape[0] * features.shape[1], self.actions)
+        latent_noise = self.noise(*self.world_model.rssm.noise_shape(*actor_noise.shape[:2]))
+        penalty_noise = self.noise(*features.shape[:2], self.actions)
+        with self.arithmetic():
+            loss, more = self.behaviour_loss(batch, features, states, actor_noise, latent_noise, penalty_noise)
+        loss.backward()
+        for name in ("actor", "critics", "reachability"):
+            metrics[f"gradient/{name}"] = self.optimisers[name].step()
+        rate = self.config.behaviour.slow_critic_rate
+        for slow in (self.reward_critic, self.cost_critic, self.reachability, self.feasible_value):
+            if slow is not None:
+                slow.update_slow(rate)
+        self.multiplier.update(more["value/cost"])
+        metrics["multiplier/lambda"] = self.multiplier.multiplier.clone()
+        metrics["multiplier/mu"] = self.multiplier.penalty.clone()
+        return metrics | more
+
+    def behaviour_loss(
+        self,
+        batch: Batch,
+        features: Tensor,
+        states: Latent,
+        actor_noise: Tensor,
+        latent_noise: Tensor,
+        penalty_noise: Tensor,
+    ) -> tuple[Tensor, Metrics]:
+        """Sum of the losses of critics, actor and reachability; their parameters are disjoint, so are the gradients."""
+        data = transitions(features, batch)
+        dream = self.imagine(batch, states, actor_noise, latent_noise)
+        losses: Metrics = {}
+        metrics: Metrics = {}
+        for name, critic, real, imagined in (
+            ("reward", self.reward_critic, data.reward, dream.reward),
+            ("cost", self.cost_critic, data.cost, dream.cost),
+        ):
+            losses[f"value_{name}"], losses[f"q_{name}"], returns = self.critic_loss(
+                critic, data, dream, real, imagined, penalty_noise
+            )
+            metrics[f"value/{name}_return"] = returns.mean()
+            if self.config.behaviour.advantage_scale == "return":
+                (self.reward_scale if name == "reward" else self.cost_scale).see(returns)
+        if self.is_online:
+            losses["actor"], more = self.online_actor_loss(dream, actor_noise)
+        else:
+            losses["actor"], more = self.offline_actor_loss(data, penalty_noise)
+        metrics |= more
+        losses["reachability"], more = self.reachability_loss(data, dream)
+        metrics |= more
+        if self.feasible_value is not None:
+            losses["feasible_value"] = self.feasible_value_loss(self.feasible_value, data, penalty_noise)
+        with torch.no_grad():
+            metrics["value/reward"] = self.reward_critic.value(features).mean()
+            metrics["value/cost"] = self.cost_critic.value(features).mean()
+        metrics |= {f"loss/{name}": value.detach() for name, value in losses.items()}
+        return torch.stack(list(losses.values())).sum(), metrics
+
+    @torch.no_grad()
+    def imagine(self, batch: Batch, states: Latent, actor_noise: Tensor, latent_noise: Tensor) -> Dream:
+        """Roll the prior forward from every posterior state of the batch with the learner (Eq. 6)."""
+        model, c = self.world_model, self.config.behaviour
+        rollout, action = model.imagine(
+            states.flatten(), lambda s, h: self.learner(s).sample(actor_noise[h]), latent_noise
+        )
+        features = rollout.features
+        continuation = model.continuation(features[1:])
+        discount = c.gamma * continuation
+        cost = model.cost(features[1:])
+        start = 1 - batch["is_terminal"].flatten().float()
+        arrived = torch.cat([batch["cost"].flatten().unsqueeze(0) > 0, cost[:-1] > c.reach_threshold])
+        return Dream(
+            features=features,
+            action=action,
+            reward=model.reward(features[1:]),
+            cost=cost,
+            discount=discount,
+            weight=torch.cat([start.unsqueeze(0), discount[:-1]]).cumprod(0),
+            violation=arrived,
+            continuation=continuation,
+        )
+
+    def critic_loss(
+        self, critic: Critic, data: Transitions, dream: Dream, real: Tensor, imagined: Tensor, noise: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Eqs. 7 to 11 for one signal (reward or cost): losses of V and of Q, and the imagined returns (H, N)."""
+        c = self.config.behaviour
+        with torch.no_grad():
+            returns = lambda_return(imagined, critic.value(dream.features), dream.discount, c.lambda_)  # Eq. 8
+            action = data.action if c.insample else self.learner(data.features).sample(noise[:, :-1])
+            slow_q = critic.slow_q(data.features, action)
+            target = in_sample_target(real, critic.value(data.next_features), data.next_terminal, c.gamma)
+        q_loss = dream.mean(critic.q_loss(dream.features[:-1], dream.action, returns))  # Eq. 9
+        if not c.insample:
+            return data.mean(critic.mean_value_loss(data.features, slow_q)), q_loss, returns
+        value_loss = data.mean(critic.value_loss(data.features, slow_q))  # Eq. 7
+        q_loss = q_loss + data.mean(critic.q_loss(data.features, data.action, target))  # Eqs. 10 and 11
+        return value_loss, q_loss, returns
+
+    def offline_actor_loss(self, data: Transitions, noise: Tensor) -> tuple[Tensor, Metrics]:
+        """Eqs. 19 and 20 on the data's actions."""
+        c = self.config.behaviour
+        s = data.features
+        with torch.no_grad():
+            u = self.feasibility(s)
+            advantage_reward, advantage_cost = self.advantages(s, data.action, data.valid > 0)
+            if c.reachability:
+                w = offline_weight(u, advantage_reward, advantage_cost, c.beta_reward, c.beta_cost, c.weight_clip)
+            else:
+                half = torch.full_like(u, 0.5)
+                w = 2 * offline_weight(
+                    half, advantage_reward, advantage_cost, c.beta_reward, c.beta_cost, c.weight_clip
+                )
+        pi = self.actor(s)
+        entropy = pi.entropy()
+        penalty = self.penalty(s, pi.sample(noise[:, :-1]))
+        loss = -data.mean(w * pi.log_prob(data.action) + c.entropy * entropy - penalty * u)
+        metrics = self.weight_metrics(w, u)
+        metrics["actor/entropy"] = data.mean(entropy.detach())
+        metrics["actor/penalty"] = data.mean((penalty * u).detach())
+        metrics["actor/log_probability"] = data.mean(pi.log_prob(data.action).detach())
+        return loss, metrics
+
+    def online_actor_loss(self, dream: Dream, noise: Tensor) -> tuple[Tensor, Metrics]:
+        """Eqs. 20 and 23 on imagined rollouts of the learner."""
+        c = self.config.behaviour
+        s = dream.features[:-1]
+        with torch.no_grad():
+            u = self.feasibility(s)
+            advantage_reward, advantage_cost = self.advantages(s, dream.action, dream.weight > 0)
+            if c.reachability:
+                w = online_weight(u, advantage_reward, advantage_cost, c.beta_reward, c.beta_cost)
+            else:
+                w = c.beta_reward * advantage_reward - c.beta_cost * advantage_cost
+        pi = self.learner(s)
+        entropy = pi.entropy()
+        penalty = self.penalty(s, pi.sample(noise))
+        loss = -dream.mean(w * pi.log_prob(dream.action) + c.entropy * entropy - penalty * u)
+        metrics = self.weight_metrics(w, u)
+        metrics["actor/entropy"] = entropy.detach().mean()
+        metrics["actor/penalty"] = (penalty * u).detach().mean()
+        return loss, metrics
+
+    def advantages(self, s: Tensor, action: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+        """Q - V of reward and cost on a common scale, each (...)."""
+        result = []
+        for critic, scale in ((self.reward_critic, self.reward_scale), (self.cost_critic, self.cost_scale)):
+            advantage = critic.slow_q(s, action) - critic.value(s)
+            if self.config.behaviour.advantage_scale == "advantage":
+                scale.see(torch.where(valid, advantage, 0.0))
+            result.append(advantage / scale.value)
+        return result[0], result[1]
+
+    def feasibility(self, s: Tensor) -> Tensor:
+        """u = 1 - p, or 1 everywhere without the reachability function, (...)."""
+        if not self.config.behaviour.reachability:
+            return torch.ones(s.shape[:-1], device=s.device)
+        return 1 - self.reachability.probability(s)
+
+    def penalty(self, s: Tensor, action: Tensor) -> Tensor:
+        """Phi of Eq. 17 on Q_c(s, a) with a ~ pi reparameterised, so that it trains the actor, (...)."""
+        if self.feasible_value is not None:
+            return self.config.behaviour.multiplier * self.feasible_value(s, action)
+        return self.multiplier.phi(self.cost_critic.slow_q(s, action))
+
+    def feasible_value_loss(self, critic: FeasibleValue, data: Transitions, noise: Tensor) -> Tensor:
+        """Reach-avoid backup of ablation (iv) on real steps."""
+        with torch.no_grad():
+            next_action = self.learner(data.next_features).sample(noise[:, 1:])
+            after = (1 - data.next_terminal.float()) * critic(data.next_features, next_action)
+        gamma = self.config.behaviour.reach_gamma
+        return data.mean(critic.loss(data.features, data.action, data.cost, after, gamma))
+
+    def reachability_loss(self, data: Transitions, dream: Dream) -> tuple[Tensor, Metrics]:
+        """Backup of p on real and imagined steps."""
+        gamma = self.config.behaviour.reach_gamma
+        with torch.no_grad():
+            goes_on = 1 - data.next_terminal.float()
+            real = reachability_target(
+                data.violation, goes_on * self.reachability.slow_probability(data.next_features), gamma
+            )
+            after = dream.continuation * self.reachability.slow_probability(dream.features[1:])
+            imagined = reachability_target(dream.violation, after, gamma)
+        loss = data.mean(self.reachability.loss(data.features, real))
+        loss = loss + dream.mean(self.reachability.loss(dream.features[:-1], imagined))
+        return loss, {
+            "reachability/target_real": data.mean(real),
+            "reachability/target_imagined": imagined.mean(),
+            "reachability/violations_real": data.violation.float().mean(),
+            "reachability/violations_imagined": dream.violation.float().mean(),
+        }
+
+    @staticmethod
+    def weight_metrics(w: Tensor, u: Tensor) -> Metrics:
+        """How the weights of log pi are distributed, and over how large a share of the rows they spread."""
+        return {
+            "weights/mean": w.mean(),
+            "weights/std": w.std(),
+            "weights/max": w.max(),
+            "weights/min": w.min(),
+            "weights/effective_share": w.abs().mean().square() / w.square().mean().clamp(min=1e-12),
+            "weights/feasibility": u.mean(),
+            "weights/infeasible_share": (u < 0.5).float().mean(),
+        }
+
+    def compile_losses(self) -> None:
+        """Compile the world model's loss and the behaviour's."""
+        super().compile_losses()
+        self.behaviour_loss = torch.compile(self.behaviour_loss)  # type: ignore[method-assign]

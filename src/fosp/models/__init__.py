@@ -1,0 +1,1 @@
+"""Networks and losses: the world model and what is learned inside it."""

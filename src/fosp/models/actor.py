@@ -1,0 +1,22 @@
+"""The policy network."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from fosp.models.distributions import TruncatedNormal
+from fosp.models.layers import mlp
+
+_MIN_SCALE, _MAX_SCALE = 0.1, 1.0
+
+
+class Actor(nn.Module):
+    """pi(a | s): a normal truncated to [-1, 1], location and scale from the state; (..., F) -> (..., A)."""
+
+    def __init__(self, features: int, actions: int, units: int, layers: int) -> None:
+        super().__init__()
+        self.net = mlp(features, units, layers, 2 * actions, output_scale=0.01)
+
+    def forward(self, features: Tensor) -> TruncatedNormal:
+        loc, scale = self.net(features).float().chunk(2, -1)
+        return TruncatedNormal(loc.tanh(), _MIN_SCALE + (_MAX_SCALE - _MIN_SCALE) * (scale + 1).sigmoid())

@@ -1,0 +1,80 @@
+"""In-sample critics (Eqs. 7 to 11): state values V and action values Q of one signal, reward or cost."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from fosp.models.layers import TwoHotHead
+
+
+def lambda_return(reward: Tensor, value: Tensor, discount: Tensor, lambda_: float) -> Tensor:
+    """TD(lambda) returns R^0..R^{H-1} (Eq. 8).
+
+    Args:
+        reward: r^h of leaving step h, (H, ...). value: V(s^0)..V(s^H), (H + 1, ...).
+        discount: gamma times the continuation of s^{h+1}, (H, ...).
+    """
+    result = [value[-1]]
+    for h in reversed(range(len(reward))):
+        bootstrap = (1 - lambda_) * value[h + 1] + lambda_ * result[-1]
+        result.append(reward[h] + discount[h] * bootstrap)
+    return torch.stack(result[:0:-1])
+
+
+def in_sample_target(reward: Tensor, next_value: Tensor, next_terminal: Tensor, gamma: float) -> Tensor:
+    """r_t + gamma V(s_{t+1}) of Eq. 10; a true termination at t+1 stops the bootstrap, a time limit does not. (...)"""
+    return reward + gamma * (1 - next_terminal.float()) * next_value
+
+
+def expectile_weight(difference: Tensor, expectile: float) -> Tensor:
+    """|kappa - 1{Q - V < 0}| of Eq. 7, (...): kappa where Q lies above V, 1 - kappa below."""
+    return torch.where(difference < 0, 1 - expectile, expectile)
+
+
+def expectile_loss(difference: Tensor, expectile: float) -> Tensor:
+    """Eq. 7 as printed, for scalar heads: |kappa - 1{Q - V < 0}| (Q - V)^2, (...)."""
+    return expectile_weight(difference, expectile) * difference.square()
+
+
+class Critic(nn.Module):
+    """V(s), Q(s, a) and Q's slow copy.
+
+    Both are two-hot categorical. V's expectile regression weighs the two-hot cross-entropy by `expectile_weight`: the
+    minimiser has mean sum(w Q) / sum(w), so that sum(w (Q - V)) = 0, which is the condition that defines the expectile.
+    """
+
+    def __init__(self, features: int, actions: int, units: int, layers: int, expectile: float) -> None:
+        super().__init__()
+        self.expectile = expectile
+        self.value_head = TwoHotHead(features, units, layers)
+        self.q_head = TwoHotHead(features + actions, units, layers)
+        self.slow_q_head = copy.deepcopy(self.q_head).requires_grad_(False)
+
+    def value(self, features: Tensor) -> Tensor:
+        """V(s), (..., F) -> (...)."""
+        return self.value_head(features).mean
+
+    def slow_q(self, features: Tensor, action: Tensor) -> Tensor:
+        """Q(s, a) of the slow copy, (..., F), (..., A) -> (...). Gradients reach the action, never the copy."""
+        return self.slow_q_head(torch.cat([features, action], -1)).mean
+
+    def value_loss(self, features: Tensor, q: Tensor) -> Tensor:
+        """Eq. 7 towards the slow Q's values `q` (...), per row."""
+        value = self.value_head(features)
+        return expectile_weight(q - value.mean.detach(), self.expectile) * value.loss(q)
+
+    def mean_value_loss(self, features: Tensor, q: Tensor) -> Tensor:
+        """Plain regression of V to `q` (...), per row: what is left without in-sample optimisation."""
+        return self.value_head(features).loss(q)
+
+    def q_loss(self, features: Tensor, action: Tensor, target: Tensor) -> Tensor:
+        """Eqs. 9 and 10: regression of Q(s, a) to `target` (...), per row."""
+        return self.q_head(torch.cat([features, action], -1)).loss(target)
+
+    @torch.no_grad()
+    def update_slow(self, rate: float) -> None:
+        """Move the slow copy towards Q by `rate`."""
+        torch._foreach_lerp_(list(self.slow_q_head.parameters()), list(self.q_head.parameters()), rate)

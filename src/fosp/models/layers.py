@@ -1,0 +1,135 @@
+"""Building blocks: dense stacks, the recurrent cell, convolutional encoder and decoder."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fosp.models.distributions import TWO_HOT_BINS, TwoHot, two_hot_bins
+
+IMAGE_SIZE = 64
+_LEVELS = 4  # halvings from 64 x 64 to 4 x 4
+_EPS = 1e-3
+
+
+class Norm(nn.LayerNorm):
+    """LayerNorm in float32 whatever the arithmetic around it."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size, eps=_EPS)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.float())
+
+
+def dense(inputs: int, units: int) -> nn.Sequential:
+    """Linear, LayerNorm, SiLU. The linear has no bias: the norm has one."""
+    linear = nn.Linear(inputs, units, bias=False)
+    _truncated_normal_(linear.weight, inputs)
+    return nn.Sequential(linear, Norm(units), nn.SiLU())
+
+
+def mlp(inputs: int, units: int, layers: int, outputs: int, output_scale: float = 1.0) -> nn.Sequential:
+    """`layers` dense blocks and a linear output; `output_scale` scales its initial weights (0: starts at its bias)."""
+    blocks = [dense(inputs if i == 0 else units, units) for i in range(layers)]
+    output = nn.Linear(units if layers else inputs, outputs)
+    _truncated_normal_(output.weight, output.in_features, output_scale)
+    nn.init.zeros_(output.bias)
+    return nn.Sequential(*blocks, output)
+
+
+def _truncated_normal_(weight: Tensor, fan_in: int, scale: float = 1.0) -> None:
+    # The constant undoes the loss of variance by the truncation at two standard deviations.
+    std = scale * fan_in**-0.5 / 0.87962566103423978
+    with torch.no_grad():
+        nn.init.trunc_normal_(weight, std=max(std, 1e-12), a=-2 * max(std, 1e-12), b=2 * max(std, 1e-12))
+        if scale == 0:
+            weight.zero_()
+
+
+class TwoHotHead(nn.Module):
+    """A scalar prediction, (..., inputs) -> `TwoHot` of (...); starts at exactly 0."""
+
+    bins: Tensor
+
+    def __init__(self, inputs: int, units: int, layers: int) -> None:
+        super().__init__()
+        self.net = mlp(inputs, units, layers, TWO_HOT_BINS, output_scale=0)
+        self.register_buffer("bins", two_hot_bins(), persistent=False)
+
+    def forward(self, x: Tensor) -> TwoHot:
+        return TwoHot(self.net(x), self.bins)
+
+
+class GRUCell(nn.Module):
+    """Gated recurrent unit with a layer norm on its joint input, as in DreamerV2 and V3; (N, I), (N, D) -> (N, D)."""
+
+    def __init__(self, inputs: int, size: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(inputs + size, 3 * size, bias=False)
+        _truncated_normal_(self.linear.weight, inputs + size)
+        self.norm = Norm(3 * size)
+
+    def forward(self, x: Tensor, h: Tensor) -> Tensor:
+        reset, candidate, update = self.norm(self.linear(torch.cat([x, h], -1))).chunk(3, -1)
+        candidate = torch.tanh(torch.sigmoid(reset) * candidate)
+        update = torch.sigmoid(update - 1)  # starts by keeping the state
+        return torch.lerp(h, candidate, update)
+
+
+class _ChannelNorm(Norm):
+    """LayerNorm over channels of (N, C, H, W) in channels-last memory, where the permutation costs nothing."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+class ImageEncoder(nn.Module):
+    """Four stride-2 convolutions, (N, 64, 64, C) uint8 -> (N, outputs) float."""
+
+    def __init__(self, channels: int, depth: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for level in range(_LEVELS):
+            width = depth * 2**level
+            layers += [nn.Conv2d(channels, width, 4, 2, 1, bias=False), _ChannelNorm(width), nn.SiLU()]
+            _truncated_normal_(layers[-3].weight, channels * 16)  # type: ignore[arg-type]
+            channels = width
+        self.layers = nn.Sequential(*layers)
+        self.layers.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.outputs = channels * (IMAGE_SIZE >> _LEVELS) ** 2
+
+    def forward(self, image: Tensor) -> Tensor:
+        x = image.permute(0, 3, 1, 2).float() / 255 - 0.5
+        return self.layers(x).permute(0, 2, 3, 1).flatten(1)
+
+
+class ImageDecoder(nn.Module):
+    """Mirror image of `ImageEncoder`, (N, inputs) -> (N, 64, 64, C) in [0, 1] units (not clipped)."""
+
+    def __init__(self, inputs: int, channels: int, depth: int) -> None:
+        super().__init__()
+        self.side = IMAGE_SIZE >> _LEVELS
+        width = depth * 2 ** (_LEVELS - 1)
+        self.project = nn.Sequential(nn.Linear(inputs, self.side**2 * width, bias=False))
+        _truncated_normal_(self.project[0].weight, inputs)  # type: ignore[arg-type]
+        self.norm = Norm(width)
+        layers: list[nn.Module] = []
+        for level in reversed(range(_LEVELS)):
+            last = level == 0
+            outputs = channels if last else depth * 2 ** (level - 1)
+            layers.append(nn.ConvTranspose2d(width, outputs, 4, 2, 1, bias=last))
+            _truncated_normal_(layers[-1].weight, width * 4)  # type: ignore[arg-type]
+            if last:
+                nn.init.zeros_(layers[-1].bias)  # type: ignore[arg-type]
+            else:
+                layers += [_ChannelNorm(outputs), nn.SiLU()]
+            width = outputs
+        self.layers = nn.Sequential(*layers)
+        self.layers.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(self, features: Tensor) -> Tensor:
+        x = self.project(features).unflatten(-1, (self.side, self.side, -1))
+        x = F.silu(self.norm(x)).permute(0, 3, 1, 2)
+        return self.layers(x).permute(0, 2, 3, 1).float() + 0.5

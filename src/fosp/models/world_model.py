@@ -1,0 +1,150 @@
+"""The world model of Eq. 1: encoder, RSSM, and heads for observation, reward, cost and continuation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fosp.config import WorldModelConfig
+from fosp.models.distributions import categorical_kl, symexp, symlog
+from fosp.models.layers import ImageDecoder, ImageEncoder, TwoHotHead, mlp
+from fosp.models.rssm import RSSM, Latent
+
+Batch = Mapping[str, Tensor]
+Metrics = dict[str, Tensor]
+
+
+class WorldModel(nn.Module):
+    """Learns latent dynamics from sequences in model alignment (see `fosp.data.replay`).
+
+    Args:
+        config: sizes and loss weights.
+        spaces: shape of each observation, "image" (64, 64, C) and/or "vector" (D,).
+        actions: size of the action.
+    """
+
+    def __init__(self, config: WorldModelConfig, spaces: Mapping[str, tuple[int, ...]], actions: int) -> None:
+        super().__init__()
+        self.config = config
+        embedding = 0
+        self.image_encoder: ImageEncoder | None = None
+        self.vector_encoder: nn.Module | None = None
+        if "image" in spaces:
+            self.image_encoder = ImageEncoder(spaces["image"][-1], config.cnn_depth)
+            embedding += self.image_encoder.outputs
+        if "vector" in spaces:
+            self.vector_encoder = mlp(spaces["vector"][0], config.units, config.vector_layers, config.units)
+            embedding += config.units
+        self.rssm = RSSM(config, embedding, actions)
+        self.features = features = self.rssm.features
+        self.image_decoder = (
+            ImageDecoder(features, spaces["image"][-1], config.cnn_depth) if "image" in spaces else None
+        )
+        self.vector_decoder = (
+            mlp(features, config.units, config.vector_layers, spaces["vector"][0]) if "vector" in spaces else None
+        )
+        self.reward_head = TwoHotHead(features, config.units, config.head_layers)
+        self.cost_head = TwoHotHead(features, config.units, config.head_layers)
+        self.continue_head = mlp(features, config.units, config.head_layers, 1)
+
+    def encode(self, observation: Batch) -> Tensor:
+        """Observations with any leading dimensions -> embeddings (..., E)."""
+        parts = []
+        if self.image_encoder is not None:
+            image = observation["image"]
+            parts.append(self.image_encoder(image.flatten(0, -4)).unflatten(0, image.shape[:-3]))
+        if self.vector_encoder is not None:
+            parts.append(self.vector_encoder(symlog(observation["vector"])))
+        return torch.cat(parts, -1)
+
+    def reward(self, features: Tensor) -> Tensor:
+        """Expected reward on arriving in a state, (..., F) -> (...)."""
+        return self.reward_head(features).mean
+
+    def cost(self, features: Tensor) -> Tensor:
+        """Expected cost on arriving in a state, (..., F) -> (...)."""
+        return self.cost_head(features).mean
+
+    def continuation(self, features: Tensor) -> Tensor:
+        """Probability that the episode goes on from a state, (..., F) -> (...)."""
+        return torch.sigmoid(self.continue_head(features).float()).squeeze(-1)
+
+    def loss(self, batch: Batch, noise: Tensor) -> tuple[Tensor, Latent, Metrics]:
+        """Negative evidence bound of Eq. 1, averaged over (B, T).
+
+        Args:
+            batch: observations, action, reward, cost, is_first, is_terminal, each (B, T, ...).
+            noise: uniform, `rssm.noise_shape(B, T)`.
+
+        Returns:
+            The scalar loss, posterior states (B, T, ...) with gradients, and metrics.
+        """
+        states, posterior, prior = self.rssm.observe(self.encode(batch), batch["action"], batch["is_first"], noise)
+        features = states.features
+        losses: Metrics = {}
+        if self.image_decoder is not None:
+            image = batch["image"].float() / 255
+            prediction = self.image_decoder(features.flatten(0, 1)).view(image.shape)
+            losses["image"] = (prediction - image).square().sum((-3, -2, -1))
+        if self.vector_decoder is not None:
+            losses["vector"] = (self.vector_decoder(features).float() - symlog(batch["vector"])).square().sum(-1)
+        losses["reward"] = self.reward_head(features).loss(batch["reward"])
+        weight = torch.where(batch["cost"] >= 1, self.config.cost_weight, 1.0)
+        losses["cost"] = weight * self.cost_head(features).loss(batch["cost"])
+        losses["continue"] = F.binary_cross_entropy_with_logits(
+            self.continue_head(features).float().squeeze(-1), 1 - batch["is_terminal"].float(), reduction="none"
+        )
+        dynamics = categorical_kl(posterior.detach(), prior)
+        representation = categorical_kl(posterior, prior.detach())
+        losses["dynamics"] = self.config.beta_dynamics * dynamics.clamp(min=self.config.free_nats)
+        losses["representation"] = self.config.beta_representation * representation.clamp(min=self.config.free_nats)
+        metrics = {f"world_model/{name}": value.detach().mean() for name, value in losses.items()}
+        metrics["world_model/kl"] = dynamics.detach().mean()
+        metrics["world_model/posterior_entropy"] = -(posterior.exp() * posterior).sum((-2, -1)).detach().mean()
+        metrics["world_model/prior_entropy"] = -(prior.exp() * prior).sum((-2, -1)).detach().mean()
+        return torch.stack([value.mean() for value in losses.values()]).sum(), states, metrics
+
+    def imagine(self, start: Latent, policy: Callable[[Tensor, int], Tensor], noise: Tensor) -> tuple[Latent, Tensor]:
+        """Roll the prior forward under a policy (Eq. 6).
+
+        Args:
+            start: N states. policy: (features (N, F), step) -> actions (N, A). noise: uniform, (H, N, S).
+
+        Returns:
+            States s^0..s^H stacked to (H + 1, N, ...), and the actions a^0..a^{H-1}, (H, N, A).
+        """
+        states, actions = [start], []
+        for step in range(len(noise)):
+            actions.append(policy(states[-1].features, step))
+            states.append(self.rssm.imagine_step(states[-1], actions[-1], noise[step]))
+        stacked = Latent(torch.stack([s.h for s in states]), torch.stack([s.z for s in states]))
+        return stacked, torch.stack(actions)
+
+    def decode(self, features: Tensor) -> dict[str, Tensor]:
+        """Observations predicted from states, (..., F) -> image uint8 (..., 64, 64, C), vector (..., D)."""
+        observation = {}
+        if self.image_decoder is not None:
+            image = self.image_decoder(features.flatten(0, -2)).unflatten(0, features.shape[:-1])
+            observation["image"] = (image.clamp(0, 1) * 255).round().to(torch.uint8)
+        if self.vector_decoder is not None:
+            observation["vector"] = symexp(self.vector_decoder(features).float())
+        return observation
+
+    def open_loop(self, batch: Batch, context: int, noise: Tensor) -> dict[str, Tensor]:
+        """Filter `context` steps of (B, T) sequences, then predict the rest from actions alone.
+
+        Returns:
+            Decoded observations (B, T, ...), and the states under "features", (B, T, F).
+        """
+        embedding = self.encode({k: v[:, :context] for k, v in batch.items() if k in ("image", "vector")})
+        seen, _, _ = self.rssm.observe(
+            embedding, batch["action"][:, :context], batch["is_first"][:, :context], noise[:, :context]
+        )
+        start = Latent(seen.h[:, -1], seen.z[:, -1])
+        future = batch["action"][:, context:].transpose(0, 1)
+        imagined, _ = self.imagine(start, lambda _, step: future[step], noise[:, context:].transpose(0, 1))
+        features = torch.cat([seen.features, imagined.features[1:].transpose(0, 1)], 1)
+        return {**self.decode(features), "features": features}
