@@ -1,0 +1,88 @@
+"""Sections made of pictures: open-loop predictions and one evaluation episode."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+
+from fosp.errors import InputError
+from fosp.report import charts, pictures
+from fosp.report.markup import absent, figure, number
+from fosp.report.runs import Run
+
+STRIP_COLUMNS = 16
+
+
+def predictions(runs: Sequence[Run]) -> str:
+    """Open-loop predictions beside the truth, of the first run that has them."""
+    path = next((p for run in runs if (p := run.path / "artifacts" / "open_loop.npz").exists()), None)
+    if path is None:
+        return absent("No open-loop predictions were saved with these runs.")
+    with _archive(path, "truth", "prediction", "context") as data:
+        truth, prediction, context = data["truth"], data["prediction"], int(data["context"])
+    steps = truth.shape[1]
+    shown = np.unique(np.linspace(0, steps - 1, min(STRIP_COLUMNS, steps)).round().astype(int))
+    blocks = []
+    for sequence in range(min(2, len(truth))):
+        real, imagined = dict(pictures.views(truth[sequence])), dict(pictures.views(prediction[sequence]))
+        for view in real:
+            one, two = real[view][shown], imagined[view][shown]
+            blocks.append(f"<h3>Sequence {sequence + 1}, {view}</h3>")
+            rows = (("truth", one), ("prediction", two), ("difference", pictures.difference(one, two)))
+            blocks.append(_strip(rows, [(str(step), step >= context) for step in shown]))
+    caption = (
+        f"<b>What the model sees coming.</b> Numbers are agent steps. For the first {context} (gray) the model is "
+        "given the pictures and reconstructs them; from then on (blue) it is given the actions only. "
+        "Difference: prediction minus truth, mid-gray where they agree."
+    )
+    return figure("".join(blocks), caption)
+
+
+def film(runs: Sequence[Run]) -> str:
+    """One evaluation episode: video, strip, and predictions under it; of the last run that has one."""
+    path = next((p for run in reversed(runs) if (p := run.path / "artifacts" / "film.npz").exists()), None)
+    if path is None:
+        return absent("No evaluation episode was recorded with these runs; fosp evaluate --video records one.")
+    with _archive(path, "frames", "violation", "cost", "reward") as data:
+        frames, violation, cost, reward = (data[name] for name in ("frames", "violation", "cost", "reward"))
+        scene = data["scene"] if "scene" in data.files else None
+    steps = len(violation)
+    shown = np.unique(np.linspace(0, steps - 1, min(STRIP_COLUMNS, steps)).round().astype(int))
+    rows = [(view, picture[shown]) for view, picture in pictures.views(frames)]
+    video = pictures.mp4(pictures.film_frames(frames, scene), fps=25)
+    svg, (first, last) = charts.film_chart(violation[:steps], cost[:steps], reward[:steps])
+    caption = (
+        f"<b>One evaluation episode of {html.escape(path.parent.parent.name)}</b>, mean action: {steps} agent steps, "
+        f"return {number(float(reward.sum()))}, cost {number(float(cost.sum()))}. Shaded: steps with cost. "
+        "A useful p(s) rises before the shade begins."
+    )
+    return (
+        f'<video controls muted playsinline preload="metadata" src="{video}"></video>'
+        + f'<div class="scroll">{_strip(rows, [(str(step), bool(cost[step] > 0)) for step in shown], "cost")}</div>'
+        + f'<figure><div class="scroll"><div class="film" data-first="{first:.5f}" data-last="{last:.5f}">{svg}'
+        + f'<div class="playhead"></div></div></div><figcaption>{caption}</figcaption></figure>'
+    )
+
+
+def _strip(rows: Sequence[tuple[str, np.ndarray]], columns: Sequence[tuple[str, bool]], mark: str = "open") -> str:
+    head = "".join(f"<i{f' class={mark}' if marked else ''}>{label}</i>" for label, marked in columns)
+    body = "".join(
+        f'<span>{label}</span><img alt="{label}" src="{pictures.png(pictures.strip(frames))}">'
+        for label, frames in rows
+    )
+    return f'<div class="strip"><span>agent step</span><div class="columns">{head}</div>{body}</div>'
+
+
+def _archive(path: Path, *names: str) -> np.lib.npyio.NpzFile:
+    try:
+        data = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, BadZipFile) as error:
+        raise InputError(f"{path} cannot be read ({error}); delete it and evaluate again.") from None
+    missing = [name for name in names if name not in data.files]
+    if missing:
+        raise InputError(f"{path} lacks {', '.join(missing)}; delete it and evaluate again.")
+    return data

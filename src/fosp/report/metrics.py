@@ -1,0 +1,64 @@
+"""The section of training curves: every logged metric, grouped by what it tells."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+
+from fosp.report import charts
+from fosp.report.markup import absent
+from fosp.report.results import metric_names
+from fosp.report.runs import Run
+
+# Metric group -> heading and how to read it. Groups not named here follow at the end, folded away.
+GROUPS = {
+    "train": (
+        "Episodes while training",
+        "Return and cost of the episodes that the agent collected, and cost per step.",
+    ),
+    "calibration": (
+        "Calibration",
+        "Predicted values against what episodes then realised; errors near 0 are good, and a bias that grows is not.",
+    ),
+    "weights": (
+        "Weights of the actor's loss",
+        "Distribution of the weights w on the log-probability of actions; if a few are large, few steps are imitated.",
+    ),
+    "expansion": (
+        "Hand-over between the two actors",
+        "Share of steps taken by the new actor; scores Q~ of both.",
+    ),
+    "kl": ("Divergence of posterior and prior", "In nats; near the free bits the model has little left to learn."),
+    "loss": ("Losses", "As minimised. Losses of critics and actor follow moving targets: compare shapes, not levels."),
+}
+
+
+def training(runs: Sequence[Run]) -> str:
+    """Every logged metric as small multiples, by phase and group."""
+    parts: list[str] = []
+    for phase, heading, clock in (("offline", "Offline", "updates"), ("online", "Online", "frames")):
+        groups = _groups(metric_names(runs, phase))
+        if not groups:
+            continue
+        involved = [run for run in runs if any(row.get("phase") == phase for row in run.metrics)]
+        blocks = [_metric_group(involved, phase, clock, group, names) for group, names in groups.items()]
+        legend = f"Runs: {', '.join(run.path.name for run in involved)}. " if len(involved) > 1 else ""
+        note = f'<p class="muted">{html.escape(legend)}Thin: as logged. Thick: running median.</p>'
+        parts.append(f"<details open><summary>{heading} training</summary>{note}{''.join(blocks)}</details>")
+    return "".join(parts) or absent("No metrics were logged in these runs.")
+
+
+def _groups(names: Sequence[str]) -> dict[str, list[str]]:
+    order = [*GROUPS, *sorted({name.partition("/")[0] for name in names} - set(GROUPS))]
+    grouped = {group: [name for name in names if name.startswith(f"{group}/")] for group in order}
+    return {group: members for group, members in grouped.items() if members}
+
+
+def _metric_group(runs: Sequence[Run], phase: str, clock: str, group: str, names: Sequence[str]) -> str:
+    panels = []
+    for name in names:
+        lines = [(run.path.name, *series) for run in runs if len((series := run.series(phase, name))[0])]
+        panels.append((name.partition("/")[2].replace("_", " "), lines))
+    heading, text = GROUPS.get(group, (group.capitalize(), ""))
+    svg = charts.metrics_chart(f"{phase}-{group}", panels, clock)
+    return f'<h3>{heading}</h3><p class="muted">{text}</p><div class="scroll">{svg}</div>'

@@ -1,0 +1,149 @@
+"""Groups evaluations of several runs into table rows and curves."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fosp.report.runs import Evaluation, Run
+from fosp.report.statistics import Estimate, bootstrap_mean
+
+AGENT_NAMES = {"fosp": "FOSP", "bc": "Behaviour cloning", "random": "Random actions"}
+PHASE_NAMES = {"offline": "after offline training", "online": "after fine-tuning"}
+# Reading order of the table: yardsticks first, the algorithm last.
+_ORDER = ("random", "behaviour:", "bc", "fosp")
+
+
+@dataclass(frozen=True)
+class Result:
+    """Episodes of one agent, pooled over runs that differ in nothing but the seed."""
+
+    agent: str
+    phase: str
+    mode: str
+    label: str
+    returns: tuple[float, ...]
+    costs: tuple[float, ...]
+    regrets: tuple[float, ...]
+    runs: int
+
+    @property
+    def reward(self) -> Estimate:
+        """Mean undiscounted return."""
+        return bootstrap_mean(self.returns)
+
+    @property
+    def cost(self) -> Estimate:
+        """Mean undiscounted cost."""
+        return bootstrap_mean(self.costs)
+
+    @property
+    def cost_regret(self) -> Estimate | None:
+        """Cost per training step, over runs; None where nothing was trained online."""
+        return bootstrap_mean(self.regrets) if self.regrets else None
+
+    @property
+    def safe_share(self) -> float:
+        """Share of episodes without any cost."""
+        return float(np.mean(np.asarray(self.costs) == 0))
+
+
+def final_results(runs: Sequence[Run]) -> list[Result]:
+    """The last evaluation of every agent, phase and mode, yardsticks first."""
+    last: dict[tuple[str, ...], dict[Path, Evaluation]] = {}
+    for run in runs:
+        for item in sorted(run.evaluations, key=lambda item: (item.update, item.frames)):
+            last.setdefault(_key(run, item), {})[run.path] = item
+    labels = [_label(key[0], key[1], key[2]) for key in last]
+    results = []
+    for key, by_run in last.items():
+        items = list(dict.fromkeys(by_run.values()))  # the same yardstick stored with two runs counts once
+        label = _label(key[0], key[1], key[2])
+        if labels.count(label) > 1:
+            label += f" ({', '.join(sorted(path.name for path in by_run))})"
+        results.append(
+            Result(
+                key[0],
+                key[1],
+                key[2],
+                label,
+                tuple(value for item in items for value in item.returns),
+                tuple(value for item in items for value in item.costs),
+                tuple(item.cost_regret for item in items if item.cost_regret is not None),
+                len(items),
+            )
+        )
+    return sorted(results, key=_rank)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Evaluations of one agent over its training, pooled over seeds: x (n,), estimates (n,)."""
+
+    label: str
+    agent: str
+    x: tuple[float, ...]
+    reward: tuple[Estimate, ...]
+    cost: tuple[Estimate, ...]
+
+
+def evaluation_curves(runs: Sequence[Run], phase: str, mode: str = "mean") -> list[Curve]:
+    """Evaluations of `phase` over updates (offline) or frames (online), for agents evaluated more than once."""
+    groups: dict[tuple[str, ...], dict[float, list[Evaluation]]] = {}
+    for run in runs:
+        for item in run.evaluations:
+            if item.phase == phase and item.mode == mode:
+                x = item.frames if phase == "online" else item.update
+                groups.setdefault(_key(run, item), {}).setdefault(x, []).append(item)
+    labels = [AGENT_NAMES.get(key[0], key[0]) for key in groups]
+    curves = []
+    for key, points in groups.items():
+        if len(points) < 2:
+            continue
+        label = AGENT_NAMES.get(key[0], key[0])
+        names = sorted({run.path.name for run in runs for item in run.evaluations if _key(run, item) == key})
+        xs = sorted(points)
+        curves.append(
+            Curve(
+                f"{label} ({', '.join(names)})" if labels.count(label) > 1 else label,
+                key[0],
+                tuple(xs),
+                tuple(bootstrap_mean([v for item in points[x] for v in item.returns]) for x in xs),
+                tuple(bootstrap_mean([v for item in points[x] for v in item.costs]) for x in xs),
+            )
+        )
+    return curves
+
+
+def metric_names(runs: Iterable[Run], phase: str) -> list[str]:
+    """Names of all metrics of `phase`, in the order in which they first appear."""
+    names: dict[str, None] = {}
+    for run in runs:
+        for row in run.metrics:
+            if row.get("phase") == phase:
+                names.update(dict.fromkeys(name for name in row if "/" in name))
+    return list(names)
+
+
+def _key(run: Run, item: Evaluation) -> tuple[str, ...]:
+    trained = item.agent == run.config.agent
+    settings = repr(dataclasses.replace(run.config, seed=0)) if trained else ""
+    return (item.agent, item.phase if trained else "", item.mode, item.env, settings)
+
+
+def _label(agent: str, phase: str, mode: str) -> str:
+    if agent.startswith("behaviour:"):
+        return f"Dataset behaviour: {agent.removeprefix('behaviour:')}"
+    label = AGENT_NAMES.get(agent, agent)
+    if agent == "fosp" and phase in PHASE_NAMES:
+        label += f", {PHASE_NAMES[phase]}"
+    return label + (", sampled actions" if mode == "sample" and agent != "random" else "")
+
+
+def _rank(result: Result) -> tuple[int, str, str, str]:
+    place = next((i for i, name in enumerate(_ORDER) if result.agent.startswith(name)), len(_ORDER))
+    return place, result.phase, result.mode, result.label

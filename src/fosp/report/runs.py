@@ -1,0 +1,134 @@
+"""Reads run directories: settings, metrics, evaluations and what the machine and the dataset were."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fosp.config import Config, load_config
+from fosp.errors import InputError
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One line of ``evaluations.jsonl``."""
+
+    phase: str
+    update: int
+    frames: int
+    agent: str
+    mode: str
+    env: str
+    observation: str
+    seeds: tuple[int, ...]
+    returns: tuple[float, ...]
+    costs: tuple[float, ...]
+    lengths: tuple[int, ...]
+    cost_regret: float | None
+
+
+@dataclass(frozen=True)
+class DatasetSummary:
+    """Return and cost of every episode of a dataset, with the behaviour that collected it."""
+
+    name: str
+    behaviours: tuple[str, ...]
+    returns: tuple[float, ...]
+    costs: tuple[float, ...]
+    steps: int
+
+    def save(self, path: Path) -> None:
+        """Write as JSON."""
+        path.write_text(json.dumps(dataclasses.asdict(self)))
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run directory, read; lists are empty and optional parts None where a file is absent."""
+
+    path: Path
+    config: Config
+    metrics: list[dict[str, Any]] = field(default_factory=list)
+    evaluations: list[Evaluation] = field(default_factory=list)
+    machine: dict[str, str] | None = None
+    dataset: DatasetSummary | None = None
+
+    def series(self, phase: str, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Metric `name` of `phase`: x (n,) updates offline, frames online; y (n,)."""
+        rows = [row for row in self.metrics if row.get("phase") == phase and name in row]
+        clock = "frames" if phase == "online" else "update"
+        return np.array([row[clock] for row in rows], float), np.array([row[name] for row in rows], float)
+
+
+def load_run(path: Path) -> Run:
+    """Read a run directory; raises `InputError` naming the file and line that cannot be read."""
+    config = load_config(path / "config.yaml")
+    machine, dataset = path / "machine.json", path / "dataset.json"
+    return Run(
+        path,
+        config,
+        read_jsonl(path / "metrics.jsonl"),
+        [_evaluation(row, path / "evaluations.jsonl") for row in read_jsonl(path / "evaluations.jsonl")],
+        _read_json(machine) if machine.exists() else None,
+        load_summary(dataset) if dataset.exists() else None,
+    )
+
+
+def load_summary(path: Path) -> DatasetSummary:
+    """Read what `DatasetSummary.save` wrote."""
+    try:
+        data = _read_json(path)
+        return DatasetSummary(
+            data["name"], tuple(data["behaviours"]), tuple(data["returns"]), tuple(data["costs"]), data["steps"]
+        )
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{path} is no dataset summary ({error}); delete it or train again.") from None
+
+
+def read_jsonl(path: Path) -> list[dict[str, Any]]:
+    """Objects of a JSON-lines file ([] where it is absent).
+
+    A last line without its newline is a write that was cut short and is left out; any other unreadable line raises
+    `InputError`.
+    """
+    if not path.exists():
+        return []
+    rows = []
+    for number, line in enumerate(path.read_text().splitlines(keepends=True), 1):
+        if not line.endswith("\n") or not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError:
+            row = None
+        if not isinstance(row, dict):
+            raise InputError(f"{path}, line {number} is not a JSON object; remove the line.")
+        rows.append(row)
+    return rows
+
+
+def _evaluation(row: dict[str, Any], path: Path) -> Evaluation:
+    try:
+        values = {item.name: row[item.name] for item in dataclasses.fields(Evaluation) if item.name != "cost_regret"}
+    except KeyError as error:
+        raise InputError(f"{path} has an evaluation without {error}; remove the line.") from None
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    result = Evaluation(**values, cost_regret=row.get("cost_regret"))
+    if not result.returns or len(result.returns) != len(result.costs):
+        raise InputError(f"{path} has an evaluation whose returns and costs do not pair up; remove the line.")
+    return result
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path} is not valid JSON ({error}); delete it or train again.") from None
+    if not isinstance(data, dict):
+        raise InputError(f"{path} must hold a JSON object; delete it or train again.")
+    return data

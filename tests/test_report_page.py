@@ -1,0 +1,164 @@
+import base64
+import re
+from html.parser import HTMLParser
+
+import imageio.v2 as imageio
+import numpy as np
+import pytest
+
+from fake_runs import fake_run, fake_summary
+from fosp.errors import InputError
+from fosp.report.charts import spans
+from fosp.report.page import write_report
+from fosp.report.pictures import difference, mp4, strip, views
+from fosp.report.style import ACCENT, figure, to_svg
+
+VOID = {"meta", "img", "br", "link", "input"}
+
+
+class Checker(HTMLParser):
+    """Collects ids, references and unbalanced tags."""
+
+    def __init__(self):
+        super().__init__()
+        self.stack, self.ids, self.references, self.problems = [], [], [], []
+
+    def handle_starttag(self, tag, attributes):
+        values = dict(attributes)
+        self.ids += [values["id"]] if "id" in values else []
+        self.references += [values[name] for name in ("href", "src", "xlink:href") if name in values]
+        if tag not in VOID:
+            self.stack.append(tag)
+
+    def handle_endtag(self, tag):
+        if not self.stack or self.stack.pop() != tag:
+            self.problems.append(tag)
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    root = tmp_path_factory.mktemp("runs")
+    runs = [
+        fake_run(root / "bc", agent="bc", pictures=False),
+        fake_run(root / "offline"),
+        fake_run(root / "online", phase="online"),
+    ]
+    return write_report(runs, root / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def parsed(page):
+    checker = Checker()
+    checker.feed(page)
+    return checker
+
+
+def test_the_page_is_well_formed(parsed):
+    assert parsed.problems == []
+    assert parsed.stack == []
+
+
+def test_the_page_loads_nothing_from_elsewhere(page, parsed):
+    assert all(reference.startswith(("#", "data:")) for reference in parsed.references)
+    without_data = re.sub(r"data:[\w/]+;base64,[\w+/=]+", "", page)
+    assert "://" not in without_data
+    assert "@import" not in without_data
+    assert not re.search(r"url\((?!#)", without_data)
+
+
+def test_links_and_markers_point_at_something_unambiguous(parsed):
+    assert len(parsed.ids) == len(set(parsed.ids))
+    assert {reference[1:] for reference in parsed.references if reference.startswith("#")} <= set(parsed.ids)
+
+
+def test_the_page_shows_every_part(page):
+    texts = (
+        "FOSP, after fine-tuning",
+        "Behaviour cloning",
+        "Dataset behaviour: unsafe",
+        "unsafe (20)",
+        "Predicted probability",
+        "difference",
+        "Example CPU",
+        "behaviour.horizon",
+        "data:video/mp4",
+    )
+    for text in texts:
+        assert text in page
+    assert 'class="absent"' not in page
+
+
+def test_charts_follow_the_theme(page):
+    assert not re.search(r"#0[1-6]0[1-6]0[1-6]\b", page)
+    assert "prefers-color-scheme: dark" in page
+
+
+def test_missing_parts_are_named_in_one_line_each(tmp_path):
+    run = fake_run(tmp_path / "run", pictures=False)
+    for name in ("metrics.jsonl", "evaluations.jsonl", "dataset.json", "machine.json"):
+        (run / name).unlink()
+    page = write_report([run], tmp_path / "report.html").read_text(encoding="utf-8")
+    assert page.count('class="absent"') == 6
+    assert "<svg" not in page
+
+
+def test_a_dataset_given_by_hand_wins(tmp_path):
+    run = fake_run(tmp_path / "run", pictures=False)
+    summary = fake_summary(np.random.default_rng(0), episodes=30)
+    assert "unsafe (10)" in write_report([run], tmp_path / "report.html", dataset=summary).read_text(encoding="utf-8")
+
+
+def test_names_are_escaped(tmp_path):
+    run = fake_run(tmp_path / "<b>&run", pictures=False)
+    assert "<b>&run" not in write_report([run], tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_bad_directories_and_artifacts_are_named(tmp_path):
+    with pytest.raises(InputError, match="not a run directory"):
+        write_report([tmp_path], tmp_path / "report.html")
+    run = fake_run(tmp_path / "run")
+    film = run / "artifacts" / "film.npz"
+    for damaged in (b"nonsense", film.read_bytes()[:4000]):
+        film.write_bytes(damaged)
+        with pytest.raises(InputError, match=r"film\.npz"):
+            write_report([run], tmp_path / "report.html")
+
+
+def test_svg_keeps_its_numbers_and_carries_its_own_ids():
+    with figure(300, 200) as chart:
+        chart.subplots().plot([0, 1], [0, 1], "o", color=ACCENT)
+        one, two = to_svg(chart, "one", "a < b"), to_svg(chart, "two", "")
+    assert "var(--accent)" in one
+    assert 'aria-label="a &lt; b"' in one
+    assert 'viewBox="0 0 300 200"' in one
+    assert not set(re.findall(r'id="([^"]+)"', one)) & set(re.findall(r'id="([^"]+)"', two))
+
+
+def test_pictures_lie_where_they_should():
+    frames = np.arange(2 * 4 * 4 * 6, dtype=np.uint8).reshape(2, 4, 4, 6)
+    (_, front), (_, rear) = views(frames)
+    assert np.array_equal(rear, frames[..., 3:])
+    image = np.asarray(strip(front, gap=1))
+    assert image.shape == (4, 9, 4)
+    assert np.array_equal(image[:, 5:, :3], front[1])
+    assert (image[:, 4] == 0).all()
+    same = difference(front, front)
+    assert (same == 128).all()
+    assert difference(np.uint8([0]), np.uint8([255])) == 255
+    assert difference(np.uint8([255]), np.uint8([0])) == 0
+
+
+def test_the_video_has_every_frame(tmp_path):
+    frames = np.zeros((12, 33, 64, 3), np.uint8)
+    frames[6:] = 255
+    (tmp_path / "film.mp4").write_bytes(base64.b64decode(mp4(frames, fps=25).partition(",")[2]))
+    read = imageio.mimread(tmp_path / "film.mp4")
+    assert len(read) == 12
+    assert read[0].shape == (32, 64, 3)
+    assert read[2].mean() < 10
+    assert read[9].mean() > 245
+
+
+def test_spans_of_cost():
+    assert spans(np.array([1, 1, 0, 0, 1]) > 0) == [(0, 2), (4, 5)]
+    assert spans(np.zeros(3) > 0) == []
