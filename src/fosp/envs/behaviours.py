@@ -1,0 +1,216 @@
+"""Scripted behaviours on privileged state: they stand in for trained policies when a dataset is collected.
+
+* ``safe`` plans around everything that costs, with the robot's velocity in mind;
+* ``unsafe`` drives straight at the goal;
+* ``random`` draws uniform actions.
+
+Every episode draws its own character (speed, clearance, noise) from the behaviour's generator, so that data of one
+behaviour are diverse. They act once per environment step and leave the random stream of the task alone.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Protocol
+
+import gymnasium
+import numpy as np
+
+from fosp.envs.planner import Motion, MotionModel, PathMap, rollout
+from fosp.errors import InputError
+
+MODELS = {"Point": MotionModel(acceleration=2.9, drag=1.93, turn_rate=3.0, turn_lag=0.06, slides=True)}
+
+_CANDIDATES = 40
+_HOLD_SECONDS = 0.4
+_BRAKE_SECONDS = 0.56
+_REBUILD_DISTANCE = 0.05  # metres an obstacle may move before the paths are planned anew
+
+
+class Behaviour(Protocol):
+    """A scripted policy."""
+
+    name: str
+
+    def reset(self, env: gymnasium.Env[Any, Any]) -> None:
+        """Call after ``env.reset``: draws the episode's character."""
+
+    def act(self, env: gymnasium.Env[Any, Any]) -> np.ndarray:
+        """Action (A,) float32 in [-1, 1] for the environment's present state."""
+
+
+def _privileged(env: gymnasium.Env[Any, Any]) -> dict[str, Any]:
+    inner = env.unwrapped
+    if not hasattr(inner, "privileged"):
+        raise InputError(
+            f"environment {inner} gives no privileged state for scripted behaviours: use the behaviour 'random'."
+        )
+    return inner.privileged()
+
+
+def _wrap(angle: float) -> float:
+    """The same angle in [-pi, pi)."""
+    return (angle + math.pi) % (2 * math.pi) - math.pi
+
+
+def to_action(robot: str, thrust: float, turn: float) -> np.ndarray:
+    """Action of a robot from forward thrust and left turn, both in [-1, 1]."""
+    if robot == "Car":  # one torque per wheel; the actuator called "left" is on the right-hand side
+        pair = (thrust + turn, thrust - turn)
+        return (np.array(pair) / max(1.0, abs(thrust) + abs(turn))).astype(np.float32)
+    return np.array([thrust, turn], dtype=np.float32)
+
+
+class RandomBehaviour:
+    """Uniform actions; an episode holds each for its own number of steps, from 1 to 8."""
+
+    name = "random"
+
+    def __init__(self, seed: int) -> None:
+        self._rng = np.random.default_rng(seed)
+        self._hold, self._left = 1, 0
+        self._action = np.zeros(0, np.float32)
+
+    def reset(self, env: gymnasium.Env[Any, Any]) -> None:
+        self._hold = int(self._rng.integers(1, 9))
+        self._left = 0
+
+    def act(self, env: gymnasium.Env[Any, Any]) -> np.ndarray:
+        if self._left == 0:
+            shape = env.action_space.shape
+            self._action = self._rng.uniform(-1.0, 1.0, shape).astype(np.float32)
+            self._left = self._hold
+        self._left -= 1
+        return self._action.copy()
+
+
+class UnsafeBehaviour:
+    """Turns to the goal and drives, whatever lies between; noise that changes slowly makes its paths differ."""
+
+    name = "unsafe"
+
+    def __init__(self, seed: int) -> None:
+        self._rng = np.random.default_rng(seed)
+        self._noise = np.zeros(2)
+
+    def reset(self, env: gymnasium.Env[Any, Any]) -> None:
+        rng = self._rng
+        self._speed = rng.uniform(0.7, 1.0)
+        self._turn_gain = rng.uniform(0.8, 1.6)
+        self._lead = rng.uniform(0.25, 0.45)  # seconds of drift to steer against
+        self._noise_size = rng.uniform(0.05, 0.35)
+        self._noise = np.zeros(2)
+
+    def act(self, env: gymnasium.Env[Any, Any]) -> np.ndarray:
+        state = _privileged(env)
+        offset = state["target"] - state["position"] - self._lead * state["velocity"]
+        error = _wrap(math.atan2(offset[1], offset[0]) - state["heading"])
+        thrust = self._speed * max(math.cos(error), -0.2)
+        turn = self._turn_gain * error
+        self._noise = 0.8 * self._noise + 0.6 * self._noise_size * self._rng.standard_normal(2)
+        thrust, turn = np.clip(np.array([thrust, turn]) + self._noise, -1.0, 1.0)
+        return to_action(state["robot"], float(thrust), float(turn))
+
+
+class SafeBehaviour:
+    """Random shooting with a motion model: of the actions after which it can still stop clear of everything that
+    costs, it takes one that shortens the way around the obstacles."""
+
+    name = "safe"
+
+    def __init__(self, seed: int) -> None:
+        self._rng = np.random.default_rng(seed)
+        self._paths: PathMap | None = None
+        self._last = np.zeros(2)
+
+    def reset(self, env: gymnasium.Env[Any, Any]) -> None:
+        rng = self._rng
+        self._clearance = rng.uniform(0.05, 0.12)  # metres kept beyond what costs
+        self._speed = rng.uniform(0.3, 1.0)  # largest thrust
+        self._temperature = math.exp(rng.uniform(math.log(0.003), math.log(0.2)))  # metres that a choice may waste
+        self._paths = None
+        self._seen: np.ndarray | None = None
+        self._last = np.zeros(2)
+
+    def act(self, env: gymnasium.Env[Any, Any]) -> np.ndarray:
+        state = _privileged(env)
+        obstacles = state["obstacles"]  # (N, 3)
+        velocity = np.zeros((len(obstacles), 2))
+        if self._seen is not None and self._seen.shape == obstacles.shape:
+            velocity = (obstacles[:, :2] - self._seen[:, :2]) / state["seconds"]
+        self._seen = obstacles
+        thrust, turn = self._candidates()
+        motion = Motion(state["position"], state["velocity"], state["heading"], state["yaw_rate"])
+        dt = state["seconds"]
+        hold, brake = max(1, round(_HOLD_SECONDS / dt)), max(1, round(_BRAKE_SECONDS / dt))
+        model = MODELS[state["robot"]]
+        positions, v_end, heading_end = rollout(model, motion, thrust, turn, hold, brake, dt)
+
+        clear = self._clear(positions, obstacles, velocity, dt)
+        paths = self._path_map(state["target"], obstacles, velocity)
+        to_go = paths.to_go(positions[hold - 1] + 0.25 * v_end)
+        facing = np.stack([np.cos(heading_end), np.sin(heading_end)], -1)
+        ahead = paths.to_go(positions[hold - 1] + 0.15 * facing)
+        score = -to_go - 0.7 * ahead + self._temperature * self._rng.gumbel(size=len(thrust))
+        score -= 0.01 * ((thrust - self._last[0]) ** 2 + (turn - self._last[1]) ** 2)
+        # without a safe candidate, the one that keeps clearest
+        choice = int(np.argmax(np.where(clear > 0, score, -100.0 + 10.0 * np.minimum(clear, 0.0))))
+        self._last = np.array([thrust[choice], turn[choice]])
+        return to_action(state["robot"], float(thrust[choice]), float(turn[choice]))
+
+    def _candidates(self) -> tuple[np.ndarray, np.ndarray]:
+        """(K,) thrust and (K,) turn: uniform ones, some near the last choice, and full braking."""
+        rng, third = self._rng, _CANDIDATES // 3
+        pairs = rng.uniform(-1.0, 1.0, (_CANDIDATES, 2))
+        pairs[:third] = self._last + 0.2 * rng.standard_normal((third, 2))
+        pairs[third : third + 2, 0] = (-1.0, -0.5)
+        pairs[:, 0] = np.clip(pairs[:, 0], -1.0, self._speed)
+        return pairs[:, 0], np.clip(pairs[:, 1], -1.0, 1.0)
+
+    def _clear(self, positions: np.ndarray, obstacles: np.ndarray, velocity: np.ndarray, dt: float) -> np.ndarray:
+        """(K,) smallest distance in metres that each rollout keeps beyond obstacle and clearance."""
+        if not len(obstacles):
+            return np.ones(positions.shape[1])
+        times = dt * np.arange(1, len(positions) + 1)
+        places = obstacles[None, :, :2] + times[:, None, None] * velocity  # (T, N, 2)
+        offset = positions[:, :, None] - places[:, None]  # (T, K, N, 2)
+        distance = np.sqrt((offset**2).sum(-1)) - obstacles[:, 2] - 0.6 * self._clearance
+        return distance.min((0, 2))
+
+    def _path_map(self, target: np.ndarray, obstacles: np.ndarray, velocity: np.ndarray) -> PathMap:
+        """Paths around what stands still, planned anew when the goal or an obstacle has moved."""
+        circles = obstacles[(velocity**2).sum(-1) < 0.01].copy()
+        circles[:, 2] += self._clearance
+        # a goal within a circle must stay reachable
+        circles[:, 2] = np.minimum(circles[:, 2], np.sqrt(((circles[:, :2] - target) ** 2).sum(-1)) - 0.02)
+        circles = circles[circles[:, 2] > 0.01]
+        old = self._paths
+        if (
+            old is None
+            or np.abs(old.goal - target).max() > _REBUILD_DISTANCE
+            or old.circles.shape != circles.shape
+            or np.abs(old.circles - circles).max(initial=0.0) > _REBUILD_DISTANCE
+        ):
+            self._paths = PathMap(target.copy(), circles)
+        assert self._paths is not None
+        return self._paths
+
+
+BEHAVIOURS: dict[str, type[Any]] = {
+    behaviour.name: behaviour for behaviour in (SafeBehaviour, UnsafeBehaviour, RandomBehaviour)
+}
+
+
+def make_behaviour(name: str, seed: int) -> Behaviour:
+    """A scripted behaviour with its own generator.
+
+    Args:
+        name: ``safe``, ``unsafe`` or ``random``.
+        seed: of its generator; the same seed on the same episodes gives the same actions.
+
+    Raises:
+        InputError: if the name is unknown.
+    """
+    if name not in BEHAVIOURS:
+        raise InputError(f"behaviour {name!r} is unknown: use one of {', '.join(BEHAVIOURS)}.")
+    return BEHAVIOURS[name](seed)

@@ -1,0 +1,76 @@
+"""Choosing and opening an OpenGL back end for rendering without a screen."""
+
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+import glob
+import importlib
+import os
+from typing import Any
+
+from fosp.errors import InputError
+
+BACKENDS = ("egl", "osmesa", "glfw")
+
+ADVICE = (
+    "install the Debian package libosmesa6 (apt-get install libosmesa6) and set MUJOCO_GL=osmesa, "
+    "or set MUJOCO_GL=egl on a machine with a GPU driver; observation='vector' needs no OpenGL"
+)
+
+
+def _loads(*names: str) -> bool:
+    """Whether one of these shared libraries can be loaded."""
+    for name in names:
+        try:
+            ctypes.CDLL(name)
+            return True
+        except OSError:
+            continue
+    return False
+
+
+def has_gpu_driver() -> bool:
+    """Whether a GPU with an EGL driver seems to be present."""
+    nvidia = os.path.exists("/dev/nvidiactl") and _loads("libEGL_nvidia.so.0")
+    mesa = bool(glob.glob("/dev/dri/renderD*")) and _loads("libEGL_mesa.so.0")
+    return (nvidia or mesa) and _loads("libEGL.so.1")
+
+
+def choose_backend() -> str:
+    """The back end to render with: ``MUJOCO_GL`` where it is set, else the best that this machine seems to have.
+
+    A GPU through EGL comes first, then software through OSMesa, then a display through GLFW.
+
+    Raises:
+        InputError: if ``MUJOCO_GL`` names a back end that cannot draw here.
+    """
+    asked = os.environ.get("MUJOCO_GL", "").lower().strip()
+    if asked in BACKENDS:
+        return asked
+    if asked not in ("", "enable", "enabled", "on", "true", "1"):
+        raise InputError(f"MUJOCO_GL={asked!r} cannot render images: set it to egl, osmesa or glfw, or unset it.")
+    if has_gpu_driver():
+        return "egl"
+    if _loads("libOSMesa.so.8", "libOSMesa.so") or not os.environ.get("DISPLAY"):
+        return "osmesa"
+    return "glfw"
+
+
+def create_context(width: int, height: int) -> Any:
+    """An OpenGL context of MuJoCo's (``make_current``, ``free``) for pictures up to ``width`` x ``height`` pixels.
+
+    Raises:
+        InputError: if the chosen back end does not work on this machine; the message says how to get one.
+    """
+    backend = choose_backend()
+    if backend != "glfw" and os.environ.get("PYOPENGL_PLATFORM", backend).lower() != backend:
+        platform = os.environ["PYOPENGL_PLATFORM"]
+        raise InputError(f"PYOPENGL_PLATFORM={platform} contradicts the OpenGL back end {backend!r}: unset it.")
+    try:
+        # The classes are imported by name because mujoco.GLContext is fixed by MUJOCO_GL as it was at mujoco's import.
+        return importlib.import_module(f"mujoco.{backend}").GLContext(width, height)
+    except Exception as error:  # a missing library surfaces as anything from ImportError to AttributeError
+        raise InputError(
+            f"OpenGL through {backend!r} does not work here ({type(error).__name__}): {ADVICE}."
+        ) from error

@@ -1,0 +1,123 @@
+"""Making environments by id."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium
+
+from fosp.envs.foreign import ForeignEnv
+from fosp.envs.navigation.registry import TASKS
+from fosp.envs.navigation.robots import ROBOTS
+from fosp.envs.spaces import check_observation_kind
+from fosp.errors import InputError
+
+NAMESPACE = "fosp"
+
+
+@dataclass(frozen=True)
+class EnvInfo:
+    """One line of ``list_envs``.
+
+    Attributes:
+        id: what ``make_env`` takes.
+        description: one line for people.
+        vector_size: length of the vector observation.
+        action_size: length of the action.
+        costs: names of the cost entries beside ``cost``.
+        frames: physics frames per episode.
+    """
+
+    id: str
+    description: str
+    vector_size: int
+    action_size: int
+    costs: tuple[str, ...]
+    frames: int
+
+
+def _own_id(robot: str, task: str) -> str:
+    return f"Safety{robot}{task}-v0"
+
+
+def register_gymnasium() -> None:
+    """Makes every task known to Gymnasium as ``fosp/<id>``; what is known already stays as it is."""
+    for task, (_, robots) in TASKS.items():
+        for robot in robots:
+            env_id = f"{NAMESPACE}/{_own_id(robot, task)}"
+            if env_id not in gymnasium.registry:
+                gymnasium.register(
+                    env_id,
+                    entry_point="fosp.envs.navigation.env:NavigationEnv",
+                    kwargs={"task": task, "robot": robot},
+                    order_enforce=False,  # the environment enforces the order itself
+                    disable_env_checker=True,
+                )
+
+
+def list_envs() -> list[EnvInfo]:
+    """Every environment of this package."""
+    found = []
+    for task, (task_class, robots) in TASKS.items():
+        for name in robots:
+            robot = ROBOTS[name]
+            instance = task_class()
+            found.append(
+                EnvInfo(
+                    id=_own_id(name, task),
+                    description=f"{name}: {task_class.description}",
+                    vector_size=robot.sensors + 16 * len(task_class.objects),
+                    action_size=2,
+                    costs=instance.cost_names(),
+                    frames=task_class.step_limit,
+                )
+            )
+    return found
+
+
+def make_env(
+    env_id: str,
+    observation: str = "image",
+    action_repeat: int = 4,
+    profile: str = "github",
+    render_mode: str | None = None,
+    **kwargs: Any,
+) -> gymnasium.Env[dict[str, Any], Any]:
+    """An environment of this package, or any registered Gymnasium environment whose info carries ``cost``.
+
+    Args:
+        env_id: ``SafetyPointGoal1-v0`` and so on (see ``list_envs``), with or without ``fosp/`` before it, or the id
+            of any Gymnasium environment.
+        observation: ``image``, ``vector`` or ``both``.
+        action_repeat: physics frames per step.
+        profile: ``github`` (as the paper used it) or ``pypi``; our own tasks only.
+        render_mode: None or ``rgb_array``.
+        **kwargs: further arguments of the environment, such as ``image_size`` or ``samples``.
+
+    Returns:
+        An environment whose observations are dictionaries with ``image`` (uint8, (H, W, 3 * views)) and/or ``vector``
+        (float32, (D,)), whose actions lie in [-1, 1], and whose ``info`` has ``cost``, ``cost_<kind>`` and ``frames``.
+
+    Raises:
+        InputError: if the id is unknown or an argument cannot be used.
+    """
+    check_observation_kind(observation)
+    register_gymnasium()
+    own = env_id if env_id.startswith(f"{NAMESPACE}/") else f"{NAMESPACE}/{env_id}"
+    if own in gymnasium.registry:
+        return gymnasium.make(
+            own,
+            observation=observation,
+            action_repeat=action_repeat,
+            profile=profile,
+            render_mode=render_mode,
+            **kwargs,
+        )
+    try:
+        env = gymnasium.make(env_id, render_mode=render_mode, **kwargs)
+    except (gymnasium.error.Error, ModuleNotFoundError) as error:
+        raise InputError(
+            f"environment {env_id!r} is unknown: use an id of `fosp envs` or one that Gymnasium knows ({error})."
+        ) from error
+    return ForeignEnv(env, env_id, observation, action_repeat)

@@ -1,0 +1,140 @@
+"""Geometry for the scripted behaviours: shortest paths around circles, and rollouts of a simple motion model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+_NODES_PER_CIRCLE = 8
+_UNREACHABLE = 4.0  # metres added where no way is known, so that the plain distance still leads
+
+
+def blocked(start: np.ndarray, end: np.ndarray, circles: np.ndarray) -> np.ndarray:
+    """Whether straight segments run through circles.
+
+    A segment that leaves a circle it starts in is not blocked by it, so that there is always a way out.
+
+    Args:
+        start: (N, 2); end: (M, 2) metres.
+        circles: (C, 3) x, y, radius in metres.
+
+    Returns:
+        (N, M) bool.
+    """
+    along = end[None] - start[:, None]  # (N, M, 2)
+    to_circle = circles[None, :, :2] - start[:, None]  # (N, C, 2)
+    length2 = np.maximum((along**2).sum(-1), 1e-12)  # (N, M)
+    t = np.einsum("nmd,ncd->nmc", along, to_circle) / length2[..., None]
+    t = np.minimum(t, 1.0)  # (N, M, C) where on the segment it comes closest
+    distance2 = ((to_circle**2).sum(-1))[:, None] - t * (2 * np.einsum("nmd,ncd->nmc", along, to_circle))
+    distance2 = distance2 + t**2 * length2[..., None]
+    return ((distance2 < circles[:, 2] ** 2) & (t > 0)).any(-1)
+
+
+class PathMap:
+    """Distances to one goal around circles, through a graph of points on their rims."""
+
+    def __init__(self, goal: np.ndarray, circles: np.ndarray) -> None:
+        """Solves the graph; ``goal`` (2,) and ``circles`` (C, 3) in metres, radii include the clearance."""
+        self.goal, self.circles = goal, circles
+        angles = np.arange(_NODES_PER_CIRCLE) * (2 * np.pi / _NODES_PER_CIRCLE)
+        # an octagon whose sides stay outside the circle
+        rim = 1.02 * circles[:, 2, None, None] / np.cos(np.pi / _NODES_PER_CIRCLE)
+        points = circles[:, None, :2] + rim * np.stack([np.cos(angles), np.sin(angles)], -1)
+        points = points.reshape(-1, 2)
+        offset = points[:, None] - circles[None, :, :2]
+        free = ((offset**2).sum(-1) > circles[:, 2] ** 2).all(-1)
+        self.nodes = np.concatenate([goal[None], points[free]])  # (P, 2)
+        cost = np.sqrt(((self.nodes[:, None] - self.nodes[None]) ** 2).sum(-1))
+        cost[blocked(self.nodes, self.nodes, circles)] = np.inf
+        self.distance = self._shortest(cost)  # (P,) from each node to the goal
+
+    @staticmethod
+    def _shortest(cost: np.ndarray) -> np.ndarray:
+        """Dijkstra's distances to node 0 on a dense symmetric cost matrix (P, P)."""
+        cost = np.minimum(cost, cost.T)
+        distance = np.full(len(cost), np.inf)
+        distance[0] = 0.0
+        open_ = np.ones(len(cost), dtype=bool)
+        for _ in range(len(cost)):
+            node = int(np.argmin(np.where(open_, distance, np.inf)))
+            if not np.isfinite(distance[node]):
+                break
+            open_[node] = False
+            distance = np.minimum(distance, distance[node] + cost[node])
+        return distance
+
+    def to_go(self, points: np.ndarray) -> np.ndarray:
+        """(N,) metres from points (N, 2) to the goal on the shortest known way."""
+        straight = np.sqrt(((points[:, None] - self.nodes[None]) ** 2).sum(-1))
+        total = np.where(blocked(points, self.nodes, self.circles), np.inf, straight + self.distance)
+        best = total.min(-1)
+        return np.where(np.isfinite(best), best, straight[:, 0] + _UNREACHABLE)
+
+
+@dataclass(frozen=True)
+class MotionModel:
+    """How a robot answers to thrust and turn, both in [-1, 1].
+
+    Attributes:
+        acceleration: metres a second squared at full thrust.
+        drag: deceleration per speed, 1/s.
+        turn_rate: radians a second at full turn.
+        turn_lag: seconds that the turn rate takes to follow.
+        slides: whether the robot keeps its direction of motion when it turns (Point) or not (Car).
+    """
+
+    acceleration: float
+    drag: float
+    turn_rate: float
+    turn_lag: float
+    slides: bool
+
+
+@dataclass(frozen=True)
+class Motion:
+    """A robot's state: position (2,), velocity (2,), heading in radians, yaw rate in radians a second."""
+
+    position: np.ndarray
+    velocity: np.ndarray
+    heading: float
+    yaw_rate: float
+
+
+def rollout(
+    model: MotionModel, start: Motion, thrust: np.ndarray, turn: np.ndarray, steps: int, brake_steps: int, dt: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Holds each of K actions for some steps, then brakes.
+
+    Args:
+        model: how the robot moves.
+        start: where it is.
+        thrust, turn: (K,) in [-1, 1].
+        steps, brake_steps: numbers of steps of ``dt`` seconds.
+
+    Returns:
+        positions (steps + brake_steps, K, 2) after each step, and velocity (K, 2) and heading (K,) when braking begins.
+    """
+    k = len(thrust)
+    p, v = np.tile(start.position, (k, 1)), np.tile(start.velocity, (k, 1))
+    heading, rate = np.full(k, start.heading), np.full(k, start.yaw_rate)
+    follow = 1.0 - np.exp(-dt / model.turn_lag)
+    keep = np.exp(-model.drag * dt)
+    gain = model.acceleration * (1.0 - keep) / model.drag
+    positions = np.empty((steps + brake_steps, k, 2))
+    for i in range(steps + brake_steps):
+        rate = rate + follow * (model.turn_rate * turn * (i < steps) - rate)
+        middle = heading + 0.5 * rate * dt
+        heading = heading + rate * dt
+        direction = np.stack([np.cos(middle), np.sin(middle)], -1)
+        speed = (v * direction).sum(-1)
+        push = thrust if i < steps else -np.clip(2.0 * speed, -1.0, 1.0)
+        base = v if model.slides else speed[:, None] * direction
+        new = keep * base + (gain * push)[:, None] * direction
+        p = p + 0.5 * dt * (v + new)
+        v = new
+        positions[i] = p
+        if i == steps - 1:
+            v_end, heading_end = v, heading
+    return positions, v_end, heading_end
