@@ -1,0 +1,156 @@
+"""Checkpoints: weights and optimiser moments as safetensors, everything else as JSON; atomic, without pickle.
+
+A checkpoint is the directory ``checkpoint/`` of a run, holding ``model.safetensors`` and ``state.json``. It is written
+beside the old one and takes its place in one rename, so that a full disk or a kill leaves the previous one whole.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from fosp.agents.base import Agent
+from fosp.errors import InputError
+
+CHECKPOINT_VERSION = 1
+_DIRECTORY = "checkpoint"
+
+
+def save_checkpoint(run: Path, agent: Agent, loop: dict[str, Any], sampler: np.random.Generator | None = None) -> None:
+    """Write agent, optimisers, random state and the loop's own counters under ``run``.
+
+    Args:
+        run: run directory.
+        agent: whose state is saved.
+        loop: JSON-serialisable counters of the training loop.
+        sampler: the generator of replay windows.
+
+    Raises:
+        InputError: the disk is full or not writable; the previous checkpoint is untouched.
+    """
+    target, fresh, old = run / _DIRECTORY, run / f"{_DIRECTORY}.new", run / f"{_DIRECTORY}.old"
+    tensors = {f"agent/{name}": value for name, value in agent.state_dict().items()}
+    for group, optimiser in agent.optimisers.items():
+        for index, moments in optimiser.adam.state_dict()["state"].items():
+            tensors |= {f"optimiser/{group}/{index}/{name}": value for name, value in moments.items()}
+    state = {
+        "version": CHECKPOINT_VERSION,
+        "agent": agent.config.agent,
+        "spaces": {name: list(shape) for name, shape in agent.spaces.items()},
+        "actions": agent.actions,
+        "loop": loop,
+        "generator": base64.b64encode(agent.generator.get_state().numpy().tobytes()).decode(),
+        "sampler": sampler.bit_generator.state if sampler is not None else None,
+    }
+    try:
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(parents=True)
+        save_file(
+            {name: value.detach().cpu().contiguous() for name, value in tensors.items()}, fresh / "model.safetensors"
+        )
+        (fresh / "state.json").write_text(json.dumps(state))
+        for name in ("model.safetensors", "state.json"):
+            with open(fresh / name, "rb") as file:
+                os.fsync(file.fileno())
+        shutil.rmtree(old, ignore_errors=True)
+        if target.exists():
+            target.rename(old)
+        fresh.rename(target)
+        shutil.rmtree(old, ignore_errors=True)
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(fresh, ignore_errors=True)
+        if old.exists() and not target.exists():
+            old.rename(target)
+        raise InputError(
+            f"The checkpoint could not be written to {run} ({error}); free some space and resume: "
+            "the previous checkpoint is intact."
+        ) from error
+
+
+def has_checkpoint(run: Path) -> bool:
+    """Whether `run` holds a checkpoint."""
+    return _locate(run) is not None
+
+
+def checkpoint_info(run: Path) -> dict[str, Any]:
+    """The JSON part of a checkpoint; raises `InputError` where there is none or it cannot be read."""
+    directory = _locate(run)
+    if directory is None:
+        raise InputError(f"{run} holds no checkpoint; pretrain first, or give another run directory.")
+    try:
+        state = json.loads((directory / "state.json").read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{directory / 'state.json'} cannot be read ({error}); the checkpoint is damaged.") from None
+    if state.get("version") != CHECKPOINT_VERSION:
+        raise InputError(
+            f"{directory} has version {state.get('version')}, this fosp reads version {CHECKPOINT_VERSION}."
+        )
+    return state
+
+
+def load_checkpoint(
+    run: Path, agent: Agent, sampler: np.random.Generator | None = None, *, optimisers: bool = True
+) -> dict[str, Any]:
+    """Restore `agent` (and `sampler`) from ``run``; returns the loop's counters.
+
+    Raises:
+        InputError: the checkpoint is missing or damaged, or of another agent, observation or action space.
+    """
+    state = checkpoint_info(run)
+    where = f"The checkpoint in {run}"
+    if state["agent"] != agent.config.agent:
+        raise InputError(
+            f"{where} is of agent '{state['agent']}', not '{agent.config.agent}'; give a run of that agent."
+        )
+    spaces = {name: tuple(shape) for name, shape in state["spaces"].items()}
+    if spaces != agent.spaces or state["actions"] != agent.actions:
+        raise InputError(
+            f"{where} is for observations {spaces} and {state['actions']} actions, but here they are {agent.spaces} "
+            f"and {agent.actions}; use the environment and observation it was trained with."
+        )
+    path = (_locate(run) or run) / "model.safetensors"
+    try:
+        tensors = load_file(path)
+        if bool(tensors["agent/online"]) if "agent/online" in tensors else False:
+            agent.start_online()
+        agent.load_state_dict({n.removeprefix("agent/"): t for n, t in tensors.items() if n.startswith("agent/")})
+        if optimisers:
+            _restore_optimisers(agent, tensors)
+    except (OSError, SafetensorError, KeyError, RuntimeError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise InputError(f"{path} does not fit its settings or is damaged: {first}") from None
+    saved = np.frombuffer(base64.b64decode(state["generator"]), np.uint8)
+    if len(saved) == len(agent.generator.get_state()):
+        agent.generator.set_state(torch.from_numpy(saved.copy()))
+    if sampler is not None and state["sampler"] is not None:
+        sampler.bit_generator.state = state["sampler"]
+    return state["loop"]
+
+
+def _restore_optimisers(agent: Agent, tensors: dict[str, torch.Tensor]) -> None:
+    for group, optimiser in agent.optimisers.items():
+        prefix = f"optimiser/{group}/"
+        moments: dict[int, dict[str, torch.Tensor]] = {}
+        for name, value in tensors.items():
+            if name.startswith(prefix):
+                index, field = name.removeprefix(prefix).split("/")
+                moments.setdefault(int(index), {})[field] = value
+        whole = optimiser.adam.state_dict()
+        optimiser.adam.load_state_dict({**whole, "state": moments})
+
+
+def _locate(run: Path) -> Path | None:
+    """The newest whole checkpoint: between the two renames of a save, the old one still counts."""
+    for name in (_DIRECTORY, f"{_DIRECTORY}.old"):
+        if (run / name / "state.json").exists():
+            return run / name
+    return None

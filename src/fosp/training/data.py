@@ -1,0 +1,109 @@
+"""Between datasets on disk and the loops."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import torch
+from gymnasium import spaces
+
+from fosp.agents.base import Agent
+from fosp.config import Config
+from fosp.data import Dataset, DatasetWriter, Episode, ObservationSpec, Replay, load_replay
+from fosp.errors import InputError
+from fosp.training.checkpoint import checkpoint_info
+
+_KEYS = {"image": ("image",), "vector": ("vector",), "both": ("image", "vector")}
+_IMAGE = (64, 64)
+
+
+def load_offline_replay(
+    config: Config, datasets: Sequence[Path], run: Path | None, device: torch.device
+) -> tuple[Replay, list[Path]]:
+    """Fill a replay of `config.training.replay_steps` rows with datasets.
+
+    Args:
+        config: settings of the run; its `env.observation` says which observations are read.
+        datasets: directories; if empty, those that the checkpoint in `run` was trained on.
+        run: run directory to take the datasets from.
+        device: where rows are held.
+
+    Returns:
+        The replay, and the absolute paths of its datasets.
+
+    Raises:
+        InputError: no dataset is given, or one lacks the observation asked for or has pictures that are not 64x64.
+    """
+    paths = [Path(path).resolve() for path in datasets]
+    if not paths and run is not None:
+        paths = [Path(path) for path in checkpoint_info(run)["loop"]["datasets"]]
+    if not paths:
+        raise InputError("no dataset is given: name at least one with --dataset.")
+    spec = _wanted(Dataset(paths[0]), config.env.observation)
+    return load_replay(paths, config.training.replay_steps, str(device), spec), paths
+
+
+def _wanted(dataset: Dataset, observation: str) -> ObservationSpec:
+    have, wanted = dataset.observation_spec, {}
+    for key in _KEYS[observation]:
+        if key not in have:
+            raise InputError(
+                f"{dataset.path} has no {key} observations, but the settings ask for observation '{observation}': "
+                f"use --env.observation {'image' if 'image' in have else 'vector'}, or another dataset."
+            )
+        wanted[key] = have[key]
+    if "image" in wanted and wanted["image"][:2] != _IMAGE:
+        raise InputError(f"{dataset.path} holds images of {wanted['image'][:2]} pixels; resize them to {_IMAGE}.")
+    return wanted
+
+
+class EpisodeStore:
+    """The online episodes of a run, a dataset of its own that the next fine-tuning can read.
+
+    Args:
+        path: ``run/episodes``.
+        config: settings of the run.
+        agent: whose observations and actions are stored.
+    """
+
+    def __init__(self, path: Path, config: Config, agent: Agent) -> None:
+        self.path = path
+        boxes: dict[str, spaces.Space] = {}
+        for key, shape in agent.spaces.items():
+            boxes[key] = (
+                spaces.Box(0, 255, shape, np.uint8)
+                if key == "image"
+                else spaces.Box(-np.inf, np.inf, shape, np.float32)
+            )
+        self._writer = DatasetWriter(
+            path,
+            env_id=config.env.id,
+            observation_space=spaces.Dict(boxes),
+            action_space=spaces.Box(-1, 1, (agent.actions,), np.float32),
+            metadata={"action_repeat": config.env.action_repeat},
+        )
+
+    def __enter__(self) -> EpisodeStore:
+        self._writer.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._writer.__exit__(kind, error, trace)
+
+    def load(self, count: int) -> Iterator[Episode]:
+        """The first `count` episodes; raises `InputError` if the directory holds fewer."""
+        dataset = Dataset(self.path)
+        if len(dataset) < count:
+            raise InputError(f"{self.path} holds {len(dataset)} episodes but the checkpoint has learned from {count}.")
+        return (dataset[i] for i in range(count))
+
+    def add(self, index: int, episode: Episode) -> None:
+        """Append episode number `index`. One that is there already was played by a run that died before its checkpoint:
+        played again from the same state it is the same episode."""
+        if index >= len(self._writer):
+            self._writer.add(episode)

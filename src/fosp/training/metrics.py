@@ -1,0 +1,80 @@
+"""Metrics as JSON lines and TensorBoard events, under the same names."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+import torch
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+
+class MetricsWriter:
+    """Writes ``metrics.jsonl`` and ``tensorboard/`` of a run.
+
+    On resuming, lines after the checkpoint's update are dropped, since those updates will be made again.
+    """
+
+    def __init__(self, run: Path, *, phase: str, resume_at: int | None = None) -> None:
+        self.path, self.phase = run / "metrics.jsonl", phase
+        self.seconds = 0.0
+        if self.path.exists():
+            self._rewind(resume_at)
+        self._events = SummaryWriter(str(run / "tensorboard"), purge_step=resume_at)
+        self._since = time.monotonic()
+        self._sums: dict[str, Tensor] = {}
+        self._count = 0
+
+    def add(self, metrics: Mapping[str, Tensor]) -> None:
+        """Accumulate scalars of one update, without waiting for the device."""
+        for name, value in metrics.items():
+            value = value.detach().double()
+            self._sums[name] = self._sums[name] + value if name in self._sums else value
+        self._count += 1
+
+    def averages(self) -> dict[str, float]:
+        """Means since the last call, and a fresh start."""
+        names = list(self._sums)
+        values = (torch.stack([self._sums[n] for n in names]) / self._count).tolist() if names else []
+        self._sums, self._count = {}, 0
+        return dict(zip(names, values, strict=True))
+
+    def write(self, update: int, frames: int, figures: Mapping[str, float]) -> None:
+        """One line, and one event per figure at step `update`."""
+        seconds = self.seconds + time.monotonic() - self._since
+        line = {"phase": self.phase, "update": update, "frames": frames, "seconds": round(seconds, 3)}
+        clean = {name: value if math.isfinite(value) else None for name, value in figures.items()}
+        with self.path.open("a") as file:
+            file.write(json.dumps(line | clean) + "\n")
+        for name, value in figures.items():
+            self._events.add_scalar(name, value, update)
+
+    def close(self) -> None:
+        """Flush the events."""
+        self._events.close()
+
+    def __enter__(self) -> MetricsWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _rewind(self, resume_at: int | None) -> None:
+        lines = [line for line in self.path.read_text().splitlines() if line.strip()]
+        kept = []
+        for line in lines:
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                continue  # the line that was being written when the process was killed
+            if resume_at is None or entry["update"] <= resume_at:
+                kept.append(line)
+                self.seconds = entry["seconds"]
+        self.path.write_text("".join(f"{line}\n" for line in kept))

@@ -1,0 +1,126 @@
+"""Offline training: gradient updates on a dataset. The environment is touched for evaluation only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from fosp.agents import make_agent, resolve_device
+from fosp.agents.base import Agent
+from fosp.config import Config, load_config, save_config
+from fosp.data.replay import Replay
+from fosp.errors import InputError
+from fosp.training.artifacts import save_film, save_open_loop
+from fosp.training.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint
+from fosp.training.data import load_offline_replay
+from fosp.training.evaluation import evaluate
+from fosp.training.interrupts import Interrupted, StopRequest, stop_on_signal
+from fosp.training.metrics import MetricsWriter
+from fosp.training.progress import Progress, SilentProgress
+
+
+def prepare(config: Config) -> None:
+    """Process-wide settings of a run; the count of threads also decides the last bits of sums."""
+    if config.training.threads:
+        torch.set_num_threads(config.training.threads)
+    torch.set_float32_matmul_precision("high" if config.training.precision == "bfloat16" else "highest")
+
+
+def claim_run(run: Path, config: Config, resume: bool) -> Config:
+    """Make `run`, or read the settings of the one to resume.
+
+    Raises:
+        InputError: `run` already holds a checkpoint and `resume` is off, or holds none and it is on.
+    """
+    if resume:
+        return load_config(run / "config.yaml")
+    if has_checkpoint(run):
+        raise InputError(f"{run} already holds a run; resume it with --resume, or give another directory.")
+    run.mkdir(parents=True, exist_ok=True)
+    for name in ("metrics.jsonl", "evaluations.jsonl"):
+        (run / name).unlink(missing_ok=True)
+    save_config(config, run / "config.yaml")
+    return config
+
+
+def pretrain(
+    config: Config,
+    datasets: Sequence[Path],
+    run: Path,
+    *,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> Agent:
+    """Train `config.agent` for `config.training.offline_updates` updates.
+
+    Args:
+        config: settings; when resuming, those saved in `run` are used instead.
+        datasets: directories of datasets, all of which go into the replay (when resuming: as before if empty).
+        run: run directory, made here.
+        resume: continue from the checkpoint in `run`.
+        progress: told of every update.
+
+    Returns:
+        The trained agent.
+
+    Raises:
+        InputError: the data or the run directory cannot be used.
+        Interrupted: SIGINT or SIGTERM arrived; everything is saved.
+    """
+    config = claim_run(run, config, resume)
+    prepare(config)
+    progress = progress or SilentProgress()
+    device = resolve_device(config.device)
+    replay, paths = load_offline_replay(config, datasets, run if resume else None, device)
+    agent = make_agent(config, replay.spec, replay.action_size, device)
+    agent.see_bounds(replay.reward_max, replay.cost_max)
+    sampler = np.random.default_rng(config.seed)
+    update = 0
+    if resume and has_checkpoint(run):
+        update = load_checkpoint(run, agent, sampler)["update"]
+    loop: dict[str, object] = {"phase": "offline", "frames": 0, "datasets": [str(p) for p in paths]}
+    try:
+        with stop_on_signal() as stop, MetricsWriter(run, phase="offline", resume_at=update) as metrics:
+            _train(agent, replay, sampler, run, loop, update, metrics, progress, stop)
+    finally:
+        progress.close()
+    save_open_loop(run, agent, replay)
+    return agent
+
+
+def _train(
+    agent: Agent,
+    replay: Replay,
+    sampler: np.random.Generator,
+    run: Path,
+    loop: dict[str, object],
+    update: int,
+    metrics: MetricsWriter,
+    progress: Progress,
+    stop: StopRequest,
+) -> None:
+    training = agent.config.training
+    total = training.offline_updates
+    progress.start(total, "pretrain")
+    progress.update(update)
+    while update < total:
+        metrics.add(agent.update(replay.sample(training.batch_size, training.sequence_length, sampler)))
+        update += 1
+        progress.update()
+        if update % training.log_every == 0 or update == total:
+            metrics.write(update, 0, metrics.averages())
+        if update % training.checkpoint_every == 0 or update == total or stop.requested:
+            save_checkpoint(run, agent, {**loop, "update": update}, sampler)
+        if stop.requested:
+            raise Interrupted(run)
+        if update == total or (training.evaluate_every and update % training.evaluate_every == 0):
+            result = evaluate(agent, agent.config.env, training.evaluation_episodes)
+            result.append_to(run / "evaluations.jsonl", phase="offline", update=update, frames=0, cost_regret=None)
+            metrics.write(
+                update, 0, {"evaluation/return": result.reward, "evaluation/cost": result.cost} | result.calibration
+            )
+            save_film(run, result.rollouts[0])
+            progress.update(0, return_=result.reward, cost=result.cost)

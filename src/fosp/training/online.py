@@ -1,0 +1,241 @@
+"""Online fine-tuning: one episode per environment, then the updates that the train ratio grants (Algorithm 1)."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from gymnasium.vector import VectorEnv
+
+from fosp.agents import make_agent, resolve_device
+from fosp.agents.base import Agent
+from fosp.config import Config
+from fosp.data.replay import Replay
+from fosp.errors import InputError
+from fosp.training.artifacts import save_film
+from fosp.training.checkpoint import checkpoint_info, has_checkpoint, load_checkpoint, save_checkpoint
+from fosp.training.data import EpisodeStore, load_offline_replay
+from fosp.training.evaluation import evaluate
+from fosp.training.interrupts import Interrupted, StopRequest, stop_on_signal
+from fosp.training.metrics import MetricsWriter
+from fosp.training.offline import claim_run, prepare
+from fosp.training.progress import Progress, SilentProgress
+from fosp.training.rollout import Rollout, open_environments, rollout
+
+ONLINE_SEED = 500_000
+"""Reset seed of the first online episode; episode i has ONLINE_SEED + i."""
+
+
+@dataclass
+class Counters:
+    """Where the loop stands; saved with every checkpoint."""
+
+    update: int = 0
+    """Gradient updates, offline ones included."""
+    frames: int = 0
+    """Environment frames of fine-tuning."""
+    episodes: int = 0
+    """Online episodes in the replay."""
+    cost: float = 0.0
+    """Sum of costs over all online frames."""
+    due: float = 0.0
+    """Updates still owed for the steps taken."""
+    evaluated: int = 0
+    """Update of the last evaluation."""
+
+    @property
+    def cost_regret(self) -> float:
+        """Sum of costs over all training frames, divided by their number."""
+        return self.cost / self.frames if self.frames else 0.0
+
+
+def finetune(
+    config: Config,
+    source: Path,
+    run: Path,
+    *,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> Agent:
+    """Fine-tune the agent of run `source` in its environment for `config.training.online_frames` frames.
+
+    The offline data stay in the replay, and the online episodes join them. A checkpoint is written after every round
+    of episodes and every `checkpoint_every` updates; a round that is interrupted is played again on resuming, to the
+    same end.
+
+    Args:
+        config: settings; when resuming, those saved in `run` are used instead. Sizes must be those of `source`.
+        source: run directory with a pretrained checkpoint (not read when resuming).
+        run: run directory, made here; may not be `source`.
+        resume: continue from the checkpoint in `run`.
+        progress: told of every frame.
+
+    Raises:
+        InputError: `source`, its data or the run directory cannot be used.
+        Interrupted: SIGINT or SIGTERM arrived; everything is saved.
+    """
+    if not resume:
+        checkpoint_info(source)
+        if run.resolve() == source.resolve():
+            raise InputError(f"The run directory {run} is the one to start from; give a new one.")
+    config = claim_run(run, config, resume)
+    prepare(config)
+    progress = progress or SilentProgress()
+    device = resolve_device(config.device)
+    resuming = resume and has_checkpoint(run)
+    replay, paths = load_offline_replay(config, [], run if resuming else source, device)
+    agent = make_agent(config, replay.spec, replay.action_size, device)
+    sampler = np.random.default_rng(config.seed + 1)
+    if resuming:
+        saved = load_checkpoint(run, agent, sampler)
+        counters = Counters(**saved["counters"])
+    else:
+        counters = Counters(update=load_checkpoint(source, agent)["update"])
+        agent.generator.manual_seed(config.seed + 1)
+        agent.start_online()
+    store = EpisodeStore(run / "episodes", config, agent)
+    for episode in store.load(counters.episodes):
+        replay.add(episode)
+    loop: dict[str, object] = {"phase": "online", "datasets": [str(p) for p in paths]}
+    try:
+        with (
+            stop_on_signal() as stop,
+            MetricsWriter(run, phase="online", resume_at=counters.update if resuming else None) as metrics,
+            store,
+        ):
+            _Finetuning(agent, replay, sampler, store, run, loop, counters, metrics, progress, stop).run_all()
+    finally:
+        progress.close()
+    return agent
+
+
+class _Finetuning:
+    """The loop's parts, sharing what they work on."""
+
+    def __init__(
+        self,
+        agent: Agent,
+        replay: Replay,
+        sampler: np.random.Generator,
+        store: EpisodeStore,
+        run: Path,
+        loop: dict[str, object],
+        counters: Counters,
+        metrics: MetricsWriter,
+        progress: Progress,
+        stop: StopRequest,
+    ) -> None:
+        self.agent, self.replay, self.sampler, self.store, self.run = agent, replay, sampler, store, run
+        self.loop, self.counters, self.metrics, self.progress, self.stop = loop, counters, metrics, progress, stop
+        self.training = agent.config.training
+
+    def run_all(self) -> None:
+        """Rounds of collecting and training until the budget of frames is spent."""
+        self.progress.start(self.training.online_frames, "finetune")
+        self.progress.update(min(self.counters.frames, self.training.online_frames))
+        environments = open_environments(self.agent.config.env, self.training.environments)
+        try:
+            self.train()  # updates that an interrupted run still owes
+            while self.counters.frames < self.training.online_frames:
+                self.learn_from(self.collect(environments))
+                self.train()
+                if self.training.evaluate_every and (
+                    self.counters.update - self.counters.evaluated >= self.training.evaluate_every
+                ):
+                    self.evaluate()
+            if self.counters.evaluated != self.counters.update:
+                self.evaluate()
+        finally:
+            environments.close()
+
+    def collect(self, environments: VectorEnv) -> list[Rollout]:
+        """One episode per environment with the current policy; an interrupt abandons it and keeps nothing of it."""
+        before = self.agent.generator.get_state()
+        first = ONLINE_SEED + self.counters.episodes
+        seeds = [first + i for i in range(environments.num_envs)]
+        repeat = self.agent.config.env.action_repeat
+
+        def on_step(steps: int) -> None:
+            self.progress.update(steps * repeat)
+            if self.stop.requested:
+                self.agent.generator.set_state(before)
+                self.save()
+                raise Interrupted(self.run)
+
+        return rollout(
+            self.agent,
+            environments,
+            seeds,
+            "sample",
+            self.agent.generator,
+            behaviour=self.agent.config.agent,
+            on_step=on_step,
+        )
+
+    def learn_from(self, rollouts: list[Rollout]) -> None:
+        """Append the episodes to disk and replay, and count what they cost."""
+        c = self.counters
+        figures: dict[str, list[float]] = {}
+        for r in rollouts:
+            self.store.add(c.episodes, r.episode)
+            self.replay.add(r.episode)
+            c.episodes += 1
+            c.frames += r.episode.frames
+            c.cost += r.episode.total_cost
+            c.due += (
+                len(r.episode) * self.training.train_ratio / self.training.batch_size / self.training.sequence_length
+            )
+            figures.setdefault("train/return", []).append(r.episode.total_reward)
+            figures.setdefault("train/cost", []).append(r.episode.total_cost)
+            if "choice" in r.info:
+                figures.setdefault("expansion/new_share", []).append(float(r.info["choice"].mean()))
+                for name in ("score_offline", "score_new", "probability_new"):
+                    figures.setdefault(f"expansion/{name}", []).append(float(r.info[name].mean()))
+        self.agent.see_bounds(self.replay.reward_max, self.replay.cost_max)
+        means = {name: float(np.mean(values)) for name, values in figures.items()}
+        self.metrics.write(c.update, c.frames, means | {"train/cost_regret": c.cost_regret})
+        self.progress.update(0, return_=means["train/return"], cost=means["train/cost"])
+        self.save()
+
+    def train(self) -> None:
+        """All whole updates that are due."""
+        c = self.counters
+        while c.due >= 1:
+            batch = self.replay.sample(self.training.batch_size, self.training.sequence_length, self.sampler)
+            self.metrics.add(self.agent.update(batch))
+            c.update += 1
+            c.due -= 1
+            if c.update % self.training.log_every == 0:
+                self.metrics.write(c.update, c.frames, self.metrics.averages())
+            if c.update % self.training.checkpoint_every == 0 or self.stop.requested:
+                self.save()
+            if self.stop.requested:
+                raise Interrupted(self.run)
+            self.progress.update(0)
+
+    def evaluate(self) -> None:
+        """Evaluate on the fixed seeds and log."""
+        c, config = self.counters, self.agent.config
+        result = evaluate(self.agent, config.env, self.training.evaluation_episodes)
+        result.append_to(
+            self.run / "evaluations.jsonl",
+            phase="online",
+            update=c.update,
+            frames=c.frames,
+            cost_regret=c.cost_regret,
+        )
+        figures = {"evaluation/return": result.reward, "evaluation/cost": result.cost} | result.calibration
+        self.metrics.write(c.update, c.frames, figures)
+        save_film(self.run, result.rollouts[0])
+        c.evaluated = c.update
+        self.save()
+
+    def save(self) -> None:
+        """Write a checkpoint."""
+        save_checkpoint(
+            self.run,
+            self.agent,
+            {**self.loop, "update": self.counters.update, "counters": asdict(self.counters)},
+            self.sampler,
+        )
