@@ -152,13 +152,13 @@ class NavigationEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
 
     def first_person(self) -> np.ndarray:
         """The robot's views now: (image_size, image_size, 3 * views) uint8, front first."""
-        return self._eyes.render(self.simulation.world.model, self.simulation.world.data)
+        return self._eyes.render(self.simulation.world)
 
     def render(self) -> np.ndarray | None:
         """A third-person view (480, 480, 3) uint8, or None without ``render_mode='rgb_array'``."""
         if self.render_mode is None:
             return None
-        return self._onlooker.render(self.simulation.world.model, self.simulation.world.data)
+        return self._onlooker.render(self.simulation.world)
 
     def privileged(self) -> dict[str, Any]:
         """What the scripted behaviours see and the robot does not.

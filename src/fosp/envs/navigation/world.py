@@ -70,7 +70,7 @@ class World:
             self._look_up_ids()
         self.forward()
 
-    def xml(self) -> str:
+    def xml(self, extra_assets: str = "") -> str:
         """The world as MuJoCo XML. The order of bodies is part of the definition: it decides the last bits."""
         task, robot = self.task, self.robot
         bodies = [
@@ -90,7 +90,7 @@ class World:
   <visual><global offwidth="64" offheight="64"/></visual>
   {statistic}
   <default><geom condim="6" density="{robot.density}"/><joint damping="0.001"/></default>
-  <asset>{task.floor.assets(self.profile)}{"".join(g.assets() for g in task.objects)}{task.scenery_assets()}</asset>
+  <asset>{task.floor.assets(self.profile)}{"".join(g.assets() for g in task.objects)}{task.scenery_assets()}{extra_assets}</asset>
   <worldbody>
     <light directional="true" dir="0 0 -1" pos="0 0 0.5" diffuse="1 1 1" specular="0 0 0" cutoff="100" exponent="1"
            castshadow="false"/>
