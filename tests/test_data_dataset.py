@@ -20,55 +20,9 @@ import pytest
 from gymnasium import spaces
 from minari.dataset.minari_storage import MinariStorage
 
-from fosp.data import Dataset, DatasetWriter, Episode, check_compatible, load_replay, storage
+from data_toys import ACTION_SPACE, METADATA, SPACE, assert_same, make_episode, write, writer
+from fosp.data import Dataset, Episode, check_compatible, load_replay, storage
 from fosp.errors import InputError
-
-SPACE = spaces.Dict(
-    image=spaces.Box(0, 255, (32, 40, 6), np.uint8), vector=spaces.Box(-np.inf, np.inf, (5,), np.float32)
-)
-ACTION_SPACE = spaces.Box(-1, 1, (2,), np.float32)
-METADATA = {"action_repeat": 4, "profile": "github"}
-
-
-def make_episode(number: int, steps: int = 20, behaviour: str = "safe", terminated: bool = False) -> Episode:
-    rng = np.random.default_rng(number)
-    return Episode(
-        observations={
-            "image": rng.integers(0, 256, (steps + 1, 32, 40, 6), dtype=np.uint8),
-            "vector": rng.normal(size=(steps + 1, 5)).astype(np.float32),
-        },
-        actions=rng.uniform(-1, 1, (steps, 2)).astype(np.float32),
-        rewards=rng.normal(size=steps).astype(np.float32),
-        costs=rng.integers(0, 5, steps).astype(np.float32),
-        terminated=terminated,
-        truncated=not terminated,
-        behaviour=behaviour,
-        seed=100 + number,
-        frames=4 * steps - 1,
-        cost_kinds={"hazards": rng.integers(0, 5, steps).astype(np.float32)},
-    )
-
-
-def writer(path: Path, **changes) -> DatasetWriter:
-    arguments = {"env_id": "Toy-v0", "observation_space": SPACE, "action_space": ACTION_SPACE, "metadata": METADATA}
-    return DatasetWriter(path, **{**arguments, **changes})
-
-
-def write(path: Path, *episodes: Episode) -> Dataset:
-    with writer(path) as out:
-        for episode in episodes:
-            out.add(episode)
-    return Dataset(path)
-
-
-def assert_same(one: Episode, two: Episode) -> None:
-    for name in ("terminated", "truncated", "behaviour", "seed", "frames"):
-        assert getattr(one, name) == getattr(two, name), name
-    arrays = [{**e.observations, **e.cost_kinds, "a": e.actions, "r": e.rewards, "c": e.costs} for e in (one, two)]
-    assert arrays[0].keys() == arrays[1].keys()
-    for key, values in arrays[0].items():
-        assert values.dtype == arrays[1][key].dtype
-        np.testing.assert_array_equal(values, arrays[1][key], err_msg=key)
 
 
 def test_episodes_come_back_exactly(tmp_path):
@@ -179,7 +133,7 @@ CRASH = """
 import sys
 sys.path.insert(0, {tests!r})
 import fosp.data.storage as storage
-from test_data_dataset import make_episode, writer
+from data_toys import make_episode, writer
 
 out = writer(sys.argv[1])
 for number in range(10_000):

@@ -119,8 +119,7 @@ class Reader:
             attributes = next(iter(self._minari.get_episode_metadata([number])))
             if self._single_key is not None:
                 parts["observations"] = {self._single_key: parts["observations"]}
-            if keys is not None:
-                parts["observations"] = {key: parts["observations"][key] for key in keys}
+            parts["observations"] = {key: parts["observations"][key] for key in keys or self.spec}
             return self._to_episode(parts, attributes)
 
     def encoded(self, number: int) -> bytes:
@@ -133,7 +132,7 @@ class Reader:
     def summary(self, number: int) -> EpisodeSummary:
         """One episode's summary; images are read only in formats other than HDF5."""
         if self._minari.FORMAT != "hdf5":
-            return _summary_of(self.episode(number))
+            return summary_of(self.episode(number))
         with self._group(number) as group:
             attributes = dict(group.attrs)
             steps = int(attributes["total_steps"])
@@ -185,6 +184,19 @@ class Reader:
             yield file[f"episode_{number}"]
 
 
+def summary_of(episode: Episode) -> EpisodeSummary:
+    """An episode's summary."""
+    return EpisodeSummary(
+        behaviour=episode.behaviour,
+        total_reward=episode.total_reward,
+        total_cost=episode.total_cost,
+        length=len(episode),
+        frames=episode.frames,
+        seed=episode.seed,
+        terminated=episode.terminated,
+    )
+
+
 def summarise(reader: Reader, path: Path, env_id: str, summaries: list[EpisodeSummary]) -> DatasetInfo:
     """The totals over a dataset's episodes."""
     groups: dict[str, list[EpisodeSummary]] = {}
@@ -228,7 +240,12 @@ def _naming(place: Path | str) -> Iterator[None]:
 def _observation_space(space: spaces.Space) -> tuple[str | None, spaces.Dict]:
     """Ours for a dataset's own observation space, and the key that a space without keys gets."""
     if isinstance(space, spaces.Dict):
-        return None, spaces.Dict({key: _box(key, inner) for key, inner in space.spaces.items()})
+        known: dict[str, spaces.Space] = {
+            key: _box(key, inner) for key, inner in space.spaces.items() if key in (IMAGE, VECTOR)
+        }
+        if not known:
+            raise InputError(f'its observations are {list(space.spaces)}: name one of them "image" or "vector".')
+        return None, spaces.Dict(known)
     key = IMAGE if len(space.shape or ()) == 3 else VECTOR
     return key, spaces.Dict({key: _box(key, space)})
 
@@ -275,15 +292,3 @@ def _per_step(values: Any, steps: int) -> np.ndarray:
 def _seed(attributes: dict[str, Any]) -> int | None:
     seed = attributes.get("seed")
     return None if seed is None else int(seed)
-
-
-def _summary_of(episode: Episode) -> EpisodeSummary:
-    return EpisodeSummary(
-        behaviour=episode.behaviour,
-        total_reward=episode.total_reward,
-        total_cost=episode.total_cost,
-        length=len(episode),
-        frames=episode.frames,
-        seed=episode.seed,
-        terminated=episode.terminated,
-    )

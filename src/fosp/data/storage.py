@@ -20,9 +20,10 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import h5py
 import numpy as np
@@ -134,7 +135,15 @@ def write_metadata(data: Path, metadata: dict[str, Any]) -> None:
 
 
 def write_atomically(file: Path, content: bytes) -> None:
-    """Writes a file so that a reader, or a crash at any moment, sees the old content or the new, never a part.
+    """Writes a whole file by ``replacing``."""
+    with replacing(file) as stream:
+        stream.write(content)
+
+
+@contextmanager
+def replacing(file: Path) -> Iterator[BinaryIO]:
+    """A stream whose content becomes the file at the end, so that a reader, or a crash at any moment, sees the old
+    content or the new, never a part.
 
     Raises:
         InputError: if it cannot be written, for example on a full disk; what was there before is then untouched.
@@ -142,7 +151,7 @@ def write_atomically(file: Path, content: bytes) -> None:
     temporary = file.with_name(file.name + ".part")
     try:
         with open(temporary, "wb") as stream:
-            stream.write(content)
+            yield stream
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(temporary, file)
