@@ -77,8 +77,8 @@ class ObjectGroup:
         """XML of one object at (x, y) metres, turned by ``rotation`` radians about z."""
         raise NotImplementedError
 
-    def assets(self) -> str:
-        """XML of meshes, textures and materials that the group's bodies use."""
+    def assets(self, drawing: bool) -> str:
+        """XML of meshes and materials that the group's bodies use; textures only for drawing."""
         return ""
 
     def costs(self, world: World) -> dict[str, float]:

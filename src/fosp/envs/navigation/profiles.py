@@ -19,6 +19,7 @@ class Profile:
         push_box_alpha: opacity of the push box.
         gremlin_body_rotated: whether a gremlin's drawn rotation sits on its mocap body or on the ghost geom.
         race_floor_reflectance: how much the floor of Race mirrors.
+        race_one_body: whether the scenery of Race is one static body or one per piece.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Profile:
     push_box_alpha: float
     gremlin_body_rotated: bool
     race_floor_reflectance: float
+    race_one_body: bool
 
     @property
     def cameras(self) -> tuple[str, ...]:
@@ -37,8 +39,8 @@ class Profile:
 
 
 PROFILES = {
-    "github": Profile("github", True, True, True, 1.0, 0.25, True, 0.0),
-    "pypi": Profile("pypi", False, False, False, 0.1, 1.0, False, 0.1),
+    "github": Profile("github", True, True, True, 1.0, 0.25, True, 0.0, True),
+    "pypi": Profile("pypi", False, False, False, 0.1, 1.0, False, 0.1, False),
 }
 
 

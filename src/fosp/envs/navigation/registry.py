@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from fosp.envs.navigation.robots import ROBOTS, Robot
 from fosp.envs.navigation.task import Task
+from fosp.envs.navigation.tasks.building_goal import BuildingGoal0, BuildingGoal1, BuildingGoal2
+from fosp.envs.navigation.tasks.button import Button0, Button1, Button2
+from fosp.envs.navigation.tasks.fading import (
+    FadingEasy0,
+    FadingEasy1,
+    FadingEasy2,
+    FadingHard0,
+    FadingHard1,
+    FadingHard2,
+)
 from fosp.envs.navigation.tasks.goal import Goal0, Goal1, Goal2
+from fosp.envs.navigation.tasks.push import Push0, Push1, Push2
+from fosp.envs.navigation.tasks.race import Race0, Race1, Race2
 from fosp.errors import InputError
 
 TASKS: dict[str, tuple[type[Task], tuple[str, ...]]] = {}
@@ -32,5 +44,12 @@ def get_task(task: str, robot: str) -> tuple[type[Task], Robot]:
     return task_class, ROBOTS[robot]
 
 
-for _task in (Goal0, Goal1, Goal2):
+_POINT_AND_CAR: tuple[type[Task], ...] = (
+    *(Goal0, Goal1, Goal2, Button0, Button1, Button2, Push0, Push1, Push2),
+    *(FadingEasy0, FadingEasy1, FadingEasy2, FadingHard0, FadingHard1, FadingHard2),
+    *(BuildingGoal0, BuildingGoal1, BuildingGoal2),
+)
+for _task in _POINT_AND_CAR:
     register_task(_task)
+for _race in (Race0, Race1, Race2):
+    register_task(_race, ("Point", "Car", "Racecar"))

@@ -8,6 +8,7 @@ import mujoco
 import numpy as np
 
 from fosp.envs.gl import create_context
+from fosp.envs.navigation.materials import pictures
 from fosp.envs.navigation.world import World
 from fosp.envs.navigation.xml import numbers
 
@@ -39,9 +40,8 @@ def ball_mesh() -> str:
             below = ring + _SLICES
             faces += [(ring + j, below + j, below + k), (ring + j, below + k, ring + k)]
     points = numbers(x for vertex in vertices for x in vertex)
-    return (
-        f'<mesh name="ball" vertex="{points}" normal="{points}" face="{" ".join(str(i) for f in faces for i in f)}"/>'
-    )
+    corners = " ".join(str(i) for face in faces for i in face)
+    return f'<mesh name="ball" vertex="{points}" normal="{points}" face="{corners}"/>'
 
 
 def drawing_model(world: World) -> mujoco.MjModel:
@@ -52,7 +52,7 @@ def drawing_model(world: World) -> mujoco.MjModel:
     cylinder into 16 rings. Here the floor has four quads and a cylinder two rings, which takes 5 ms. Such a sphere
     would look edged, so spheres are drawn as a mesh of the usual roundness instead.
     """
-    model = mujoco.MjModel.from_xml_string(world.xml(extra_assets=ball_mesh()))
+    model = mujoco.MjModel.from_xml_string(world.xml(drawing=True, extra_assets=ball_mesh()), pictures())
     planes = model.geom_type == mujoco.mjtGeom.mjGEOM_PLANE.value
     model.geom_size[planes, 2] = model.geom_size[planes, 0]  # spacing of the lines that cut a plane
     if not (model.geom_type == mujoco.mjtGeom.mjGEOM_CAPSULE.value).any():  # a capsule's ends need the rings

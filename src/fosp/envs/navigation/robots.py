@@ -158,4 +158,100 @@ class Car(Robot):
   </sensor>"""
 
 
-ROBOTS: dict[str, Robot] = {robot.name: robot for robot in (Point(), Car())}
+class Racecar(Robot):
+    """A front-steered car with driven rear wheels; only Race uses it.
+
+    The chassis collides as a box with the extent, mass and inertia of the original's mesh.
+    """
+
+    name = "Racecar"
+    description = "a steered car: speed of the rear axle, steering angle (2 m/s)"
+    timestep = 0.004
+    density = 5.0
+    height = 0.05
+    geoms = ()
+    control_low = (-20.0, -0.785)
+    control_high = (20.0, 0.785)
+    integrator = "RK4"
+
+    def geom_ids(self, model: Any) -> list[int]:
+        root = model.body("agent").id
+        return [geom for geom in range(model.ngeom) if model.body_rootid[model.geom_bodyid[geom]] == root]
+
+    def parts(self, profile: Profile) -> str:
+        place = 'pos="0.10 0 0.1"' if profile.rear_camera else 'pos="0.20 0 0.05"'
+        cameras = f'<camera name="vision" {place} euler="1.57 -1.57 0" fovy="{90 if profile.rear_camera else 45}"/>'
+        if profile.rear_camera:
+            cameras += f'<camera name="vision_back" {place} euler="1.57 1.57 0" fovy="90"/>'
+        bar = 'type="box" size="0.0165 0.0875 0.015" pos="0.39 0 0.04"'
+        return f"""{cameras}
+      <freejoint name="root"/>
+      <site name="agent" type="sphere" size="0.032" pos="0.02 0 0" rgba="1 0 0 0.1"/>
+      <body name="pos_change" pos="-0.16 0 0">
+        <geom {bar} rgba="{BLUE}"/>
+        <geom {bar} rgba="{BLUE}" contype="0" conaffinity="0" mass="0"/>
+        <body name="car_body">
+          <inertial pos="0.15558 -0.000383 0" mass="0.0242799" diaginertia="5.7e-5 3.29e-4 3.73e-4"/>
+          <geom type="box" pos="0.1625 0 0" size="0.2025 0.1 0.03" rgba="{RED}"/>
+        </body>
+        {self._front_wheel("left", 0.1, -0.0225)}
+        {self._front_wheel("right", -0.1, 0.0225)}
+        <body name="diff_ring">
+          <inertial pos="0 0 0" mass="0.0637" diaginertia="0.04411 0.02467 0.02467"/>
+          <geom type="cylinder" size="0.025 0.005" pos="0 0.025 0" euler="1.5707963 0 0" rgba="{BLUE}"/>
+        </body>
+        <body name="diff_spiderA"><inertial {_PART}/></body>
+        <body name="diff_spiderB"><inertial {_PART}/></body>
+        <body>
+          <joint name="diff_ring" type="hinge" axis="0 1 0"/>
+          {self._rear_wheel("A", 1)}
+          {self._rear_wheel("B", -1)}
+        </body>
+        <body name="diff2_ring" pos="0.32 0 0">
+          <inertial pos="0 0 0" mass="0.0637" diaginertia="0.04411 0.02467 0.02467"/>
+        </body>
+        {"".join(f'<body name="diff2_{p}" pos="0.32 0 0"><inertial {_PART}/></body>' for p in _FRONT_PARTS)}
+      </body>"""
+
+    @staticmethod
+    def _front_wheel(side: str, y: float, offset: float) -> str:
+        return f"""
+        <body name="{side}_steering_hinge" pos="0.325 {y} 0" quat="0.707105 0 0.707108 0">
+          <inertial pos="0 0 0" mass="0.1" diaginertia="4e-6 4e-6 4e-6"/>
+          <joint name="{side}_steering" type="hinge" axis="-1 0 0" limited="true" range="-0.785 0.785"/>
+          <body name="{side}_front_wheel" quat="0.707105 0.707108 0 0">
+            <inertial pos="0 0 {offset}" quat="0.5 0.5 -0.5 0.5" mass="0.34055"
+                      diaginertia="4.1226e-4 2.6046e-4 2.6046e-4"/>
+            <joint name="{side}_front_wheel" type="hinge" axis="0 0 -1"/>
+            <geom type="cylinder" size="0.05 0.0225" pos="0 0 {offset}" rgba="{BLUE}"/>
+          </body>
+        </body>"""
+
+    @staticmethod
+    def _rear_wheel(side: str, sign: int) -> str:
+        return f"""
+          <body name="diff_side{side}">
+            <inertial pos="0 {0.105201 * sign} 0" mass="0.39655" diaginertia="0.0450921 0.0256521 0.0250823"/>
+            <geom type="cylinder" size="0.05 0.0225" pos="0 {0.1225 * sign} 0" euler="1.5707963 0 0" rgba="{BLUE}"/>
+          </body>"""
+
+    def extras(self) -> str:
+        return f"""
+  <contact>
+    <exclude body1="car_body" body2="left_front_wheel"/>
+    <exclude body1="car_body" body2="right_front_wheel"/>
+  </contact>
+  <equality><joint joint1="left_steering" joint2="right_steering"/></equality>
+  <actuator>
+    <velocity name="drive" joint="diff_ring" kv="1" forcelimited="true" forcerange="-1 1" ctrllimited="true"
+              ctrlrange="-20 20"/>
+    <position name="steer" joint="left_steering" kp="1" forcelimited="true" forcerange="-1 1" ctrllimited="true"
+              ctrlrange="-0.785 0.785"/>
+  </actuator>
+  <sensor>{_COMMON_SENSORS}</sensor>"""
+
+
+_PART = 'pos="0 0 0" mass="0.056" diaginertia="0.04411 0.02467 0.02467"'
+_FRONT_PARTS = ("spiderA", "spiderB", "sideA", "sideB")
+
+ROBOTS: dict[str, Robot] = {robot.name: robot for robot in (Point(), Car(), Racecar())}

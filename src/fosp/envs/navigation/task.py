@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from fosp.envs.navigation.layout import Rectangle
+from fosp.envs.navigation.materials import Checker, Material
 from fosp.envs.navigation.objects import ObjectGroup
 
 if TYPE_CHECKING:
     from fosp.envs.navigation.profiles import Profile
     from fosp.envs.navigation.world import World
+
+
+CHECKER = Checker("matplane", repeat=10, reflectance=0.1)
 
 
 @dataclass(frozen=True)
@@ -22,14 +26,13 @@ class Floor:
 
     size: float = 3.5
 
-    def assets(self, profile: Profile) -> str:
-        """XML of its texture and material."""
-        return (
-            '<texture name="texplane" type="2d" builtin="checker" width="100" height="100" '
-            'rgb1="0.859 0.843 0.765" rgb2="0.949 0.914 0.855"/>'
-            '<material name="matplane" texture="texplane" texrepeat="10 10" reflectance="0.1" shininess="0.1" '
-            'specular="0.1"/>'
-        )
+    def material(self, profile: Profile) -> Material:
+        """Its material, which must be called ``matplane``."""
+        return CHECKER
+
+    def assets(self, profile: Profile, drawing: bool) -> str:
+        """XML of its material and, for drawing, the texture."""
+        return self.material(profile).xml(drawing)
 
     def geom(self) -> str:
         """XML of the plane."""
@@ -62,8 +65,8 @@ class Task:
 
     # --- scenery --------------------------------------------------------------------------------------------------
 
-    def scenery_assets(self) -> str:
-        """XML of the assets of static scenery."""
+    def scenery_assets(self, drawing: bool) -> str:
+        """XML of the assets of static scenery; textures only for drawing."""
         return ""
 
     def scenery_bodies(self, profile: Profile) -> str:

@@ -70,8 +70,13 @@ class World:
             self._look_up_ids()
         self.forward()
 
-    def xml(self, extra_assets: str = "") -> str:
-        """The world as MuJoCo XML. The order of bodies is part of the definition: it decides the last bits."""
+    def xml(self, drawing: bool = False, extra_assets: str = "") -> str:
+        """The world as MuJoCo XML. The order of bodies is part of the definition: it decides the last bits.
+
+        Args:
+            drawing: whether to include textures, whose files are ``materials.pictures()``.
+            extra_assets: XML of further assets.
+        """
         task, robot = self.task, self.robot
         bodies = [
             group.bodies(member, *self.layout[member], rotation, robot, self.profile)
@@ -83,6 +88,8 @@ class World:
             for name, d in _CAMERAS
             if name != "fixedfar++" or self.profile.fixed_statistics
         )
+        assets = task.floor.assets(self.profile, drawing) + task.scenery_assets(drawing)
+        assets += "".join(group.assets(drawing) for group in task.objects)
         statistic = '<statistic extent="3.96" meansize="0.23"/>' if self.profile.fixed_statistics else ""
         return f"""<mujoco model="{type(task).__name__}">
   <compiler angle="radian"/>
@@ -90,7 +97,7 @@ class World:
   <visual><global offwidth="64" offheight="64"/></visual>
   {statistic}
   <default><geom condim="6" density="{robot.density}"/><joint damping="0.001"/></default>
-  <asset>{task.floor.assets(self.profile)}{"".join(g.assets() for g in task.objects)}{task.scenery_assets()}{extra_assets}</asset>
+  <asset>{assets}{extra_assets}</asset>
   <worldbody>
     <light directional="true" dir="0 0 -1" pos="0 0 0.5" diffuse="1 1 1" specular="0 0 0" cutoff="100" exponent="1"
            castshadow="false"/>

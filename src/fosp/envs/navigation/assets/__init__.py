@@ -1,0 +1,1 @@
+"""Pictures for textures, and the script that paints them."""

@@ -1,0 +1,58 @@
+"""Push: push the yellow box onto the goal, again and again."""
+
+from typing import ClassVar
+
+import numpy as np
+
+from fosp.envs.navigation.objects import GoalArea, Hazards, ObjectGroup, Pillars, PushBox
+from fosp.envs.navigation.task import Task
+from fosp.envs.navigation.world import World
+
+
+class Push0(Task):
+    """Nothing in the way."""
+
+    description = "push the yellow box onto the goal; nothing in the way"
+    extent = 1.0
+    objects: ClassVar[tuple[ObjectGroup, ...]] = (GoalArea(keepout=0.4), PushBox())
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last_box_distance = 0.0
+        self.last_goal_distance = 0.0
+
+    def choose_goal(self, world: World) -> bool:
+        found = world.place_goal()
+        self.last_box_distance, self.last_goal_distance = self._distances(world)
+        return found
+
+    def _distances(self, world: World) -> tuple[float, float]:
+        """Metres from robot to box and from box to goal, in space (the heights differ), as in the original."""
+        box = world.positions("push_box")[0]
+        to_box, to_goal = world.robot_position - box, box - world.goal_position
+        return float(np.sqrt(np.sum(to_box**2))), float(np.sqrt(np.sum(to_goal**2)))
+
+    def reached(self, world: World) -> bool:
+        return self._distances(world)[1] <= 0.3
+
+    def progress(self, world: World) -> float:
+        to_box, to_goal = self._distances(world)
+        gained = (self.last_box_distance - to_box) + (self.last_goal_distance - to_goal)
+        self.last_box_distance, self.last_goal_distance = to_box, to_goal
+        return gained
+
+
+class Push1(Push0):
+    """Two hazards cost; the pillar does not."""
+
+    description = "push the yellow box onto the goal; 2 hazards cost, 1 pillar does not"
+    extent = 1.5
+    objects = (GoalArea(keepout=0.4), Hazards(2, keepout=0.4, size=0.3), Pillars(1, penalised=False), PushBox())
+
+
+class Push2(Push0):
+    """Four hazards and four pillars cost."""
+
+    description = "push the yellow box onto the goal; 4 hazards and 4 pillars cost"
+    extent = 2.0
+    objects = (GoalArea(keepout=0.4), Hazards(4, keepout=0.4, size=0.3), Pillars(4), PushBox())
