@@ -133,30 +133,33 @@ def metrics_chart(name: str, panels: Sequence[tuple[str, Sequence[Line]]], clock
         return to_svg(chart, name, f"{len(panels)} metrics over {clock}")
 
 
-def film_chart(violation: np.ndarray, cost: np.ndarray, reward: np.ndarray) -> tuple[str, tuple[float, float]]:
-    """Predicted violation probability, cost and return along one episode, each (T,).
+def film_chart(violation: np.ndarray | None, cost: np.ndarray, reward: np.ndarray) -> tuple[str, tuple[float, float]]:
+    """Predicted violation probability (where there is one), cost and return along one episode, each (T,).
 
     Also returns where the first and last step lie, as shares of the picture's width, for the video's playhead.
     """
-    steps = np.arange(len(violation))
-    with figure(WIDTH, 330) as chart:
-        top, middle, bottom = chart.subplots(3, 1, sharex=True, height_ratios=[2, 1.2, 1.2])
-        top.fill_between(steps, violation, color=ACCENT, alpha=0.18, linewidth=0)
-        top.plot(steps, violation, color=ACCENT)
-        for axes in (top, middle, bottom):
+    steps = np.arange(len(cost))
+    with figure(WIDTH, 330 if violation is not None else 220) as chart:
+        heights = [2, 1.2, 1.2] if violation is not None else [1.2, 1.2]
+        grid = chart.subplots(len(heights), 1, sharex=True, height_ratios=heights)
+        middle, bottom = grid[-2:]
+        for axes in grid:
             for start, end in spans(cost > 0):
                 axes.axvspan(start - 0.5, end - 0.5, color=WARN, alpha=0.16, linewidth=0)
+        if violation is not None:
+            grid[0].fill_between(steps, violation, color=ACCENT, alpha=0.18, linewidth=0)
+            grid[0].plot(steps, violation, color=ACCENT)
+            grid[0].set_ylim(0, 1)
+            finish(grid[0], "Predicted probability of violating the constraint, p(s)", "", "")
         middle.bar(steps, cost, color=WARN, width=1)
-        bottom.plot(steps, np.cumsum(reward), color=MUTED)
-        top.set_ylim(0, 1)
-        top.set_xlim(-0.5, len(steps) - 0.5)
-        finish(top, "Predicted probability of violating the constraint, p(s)", "", "")
-        finish(middle, "Cost of the step", "", "")
         middle.set_ylim(0, max(1.0, float(cost.max(initial=0)) * 1.1))
         middle.yaxis.set_major_locator(MaxNLocator(3, integer=True))
+        finish(middle, "Cost of the step", "", "")
+        bottom.plot(steps, np.cumsum(reward), color=MUTED)
+        bottom.set_xlim(-0.5, len(steps) - 0.5)
         finish(bottom, "Return so far", "agent step", "")
         svg = to_svg(chart, "film", "Violation probability, cost and return along one evaluation episode")
-        return svg, _edges(chart, top, len(steps))
+        return svg, _edges(chart, bottom, len(steps))
 
 
 def _edges(chart: Figure, axes: Axes, steps: int) -> tuple[float, float]:

@@ -15,6 +15,7 @@ from fosp.report.markup import absent, figure, number
 from fosp.report.runs import Run
 
 STRIP_COLUMNS = 16
+FPS = 25
 
 
 def predictions(runs: Sequence[Run]) -> str:
@@ -47,19 +48,24 @@ def film(runs: Sequence[Run]) -> str:
     path = next((p for run in reversed(runs) if (p := run.path / "artifacts" / "film.npz").exists()), None)
     if path is None:
         return absent("No evaluation episode was recorded with these runs; fosp evaluate --video records one.")
-    with _archive(path, "frames", "violation", "cost", "reward") as data:
-        frames, violation, cost, reward = (data[name] for name in ("frames", "violation", "cost", "reward"))
-        scene = data["scene"] if "scene" in data.files else None
-    steps = len(violation)
+    with _archive(path, "cost", "reward") as data:
+        cost, reward = data["cost"], data["reward"]
+        frames, scene, violation = (data.get(name) for name in ("frames", "scene", "violation"))
+    steps = len(cost)
     shown = np.unique(np.linspace(0, steps - 1, min(STRIP_COLUMNS, steps)).round().astype(int))
-    rows = [(view, picture[shown]) for view, picture in pictures.views(frames)]
-    video = pictures.mp4(pictures.film_frames(frames, scene), fps=25)
-    svg, (first, last) = charts.film_chart(violation[:steps], cost[:steps], reward[:steps])
+    rows = [("outside", scene[shown])] if scene is not None else []
+    rows += [(view, picture[shown]) for view, picture in pictures.views(frames)] if frames is not None else []
+    if not rows:
+        return absent(f"The episode in {path} was recorded without pictures.")
+    video = pictures.mp4(pictures.film_frames(frames, scene), FPS)
+    svg, (first, last) = charts.film_chart(violation, cost, reward)
     caption = (
         f"<b>One evaluation episode of {html.escape(path.parent.parent.name)}</b>, mean action: {steps} agent steps, "
-        f"return {number(float(reward.sum()))}, cost {number(float(cost.sum()))}. Shaded: steps with cost. "
-        "A useful p(s) rises before the shade begins."
+        f"return {number(float(reward.sum()))}, cost {number(float(cost.sum()))}; {FPS} steps a second in the video. "
+        "Shaded: steps with cost."
     )
+    if violation is not None:
+        caption += " A useful p(s) rises before the shade begins."
     return (
         f'<video controls muted playsinline preload="metadata" src="{video}"></video>'
         + f'<div class="scroll">{_strip(rows, [(str(step), bool(cost[step] > 0)) for step in shown], "cost")}</div>'

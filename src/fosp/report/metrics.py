@@ -5,6 +5,8 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 
+import numpy as np
+
 from fosp.report import charts
 from fosp.report.markup import absent
 from fosp.report.results import metric_names
@@ -12,24 +14,32 @@ from fosp.report.runs import Run
 
 # Metric group -> heading and how to read it. Groups not named here follow at the end, folded away.
 GROUPS = {
-    "train": (
-        "Episodes while training",
-        "Return and cost of the episodes that the agent collected, and cost per step.",
-    ),
+    "train": ("Episodes while training", "Return and cost of the episodes that the agent collected; cost per frame."),
+    "evaluation": ("Evaluation episodes", "Mean return and cost on the fixed seeds; the same as the learning curves."),
     "calibration": (
         "Calibration",
-        "Predicted values against what episodes then realised; errors near 0 are good, and a bias that grows is not.",
+        "Estimates along evaluation episodes against what then happened: mean estimate, mean error (estimate minus "
+        "outcome), correlation. An error near 0 and a high correlation are good.",
     ),
     "weights": (
         "Weights of the actor's loss",
-        "Distribution of the weights w on the log-probability of actions; if a few are large, few steps are imitated.",
+        "Distribution of the weights w on the log-probability of actions. A small effective share means that few steps "
+        "carry the loss; feasibility is the mean of u = 1 - p.",
     ),
     "expansion": (
         "Hand-over between the two actors",
-        "Share of steps taken by the new actor; scores Q~ of both.",
+        "Share of steps taken by the new actor, and the scores Q~ between which the choice is made.",
     ),
-    "kl": ("Divergence of posterior and prior", "In nats; near the free bits the model has little left to learn."),
+    "world_model": ("World model", "Divergence of posterior and prior in nats, and the entropy of both."),
+    "value": ("Values", "Mean values of the batch's states and mean imagined returns, of reward and of cost."),
+    "reachability": (
+        "Reachability",
+        "Mean target of p(s) on real and imagined states, and the share of violations among them.",
+    ),
+    "multiplier": ("Multiplier", "lambda_p and mu of the augmented Lagrangian."),
+    "actor": ("Actor", "Entropy, penalty and log-probability in the actor's loss."),
     "loss": ("Losses", "As minimised. Losses of critics and actor follow moving targets: compare shapes, not levels."),
+    "gradient": ("Gradients", "Norms before clipping."),
 }
 
 
@@ -54,10 +64,16 @@ def _groups(names: Sequence[str]) -> dict[str, list[str]]:
     return {group: members for group, members in grouped.items() if members}
 
 
+def merged(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Means of `y` (n,) over equal `x` (n,), as when several updates follow one episode; both (m,) with x rising."""
+    places, inverse = np.unique(x, return_inverse=True)
+    return places, np.bincount(inverse, y) / np.bincount(inverse)
+
+
 def _metric_group(runs: Sequence[Run], phase: str, clock: str, group: str, names: Sequence[str]) -> str:
     panels = []
     for name in names:
-        lines = [(run.path.name, *series) for run in runs if len((series := run.series(phase, name))[0])]
+        lines = [(run.path.name, *merged(*series)) for run in runs if len((series := run.series(phase, name))[0])]
         panels.append((name.partition("/")[2].replace("_", " "), lines))
     heading, text = GROUPS.get(group, (group.capitalize(), ""))
     svg = charts.metrics_chart(f"{phase}-{group}", panels, clock)

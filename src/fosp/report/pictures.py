@@ -44,8 +44,18 @@ def png(image: Image.Image) -> str:
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def film_frames(frames: np.ndarray, scene: np.ndarray | None, scale: int = 4) -> np.ndarray:
-    """Frames of the video (T, h, w, 3) uint8: the third-person view where there is one, then every camera, enlarged."""
+def film_frames(frames: np.ndarray | None, scene: np.ndarray | None, scale: int = 4) -> np.ndarray:
+    """Frames of a video, (T, h, w, 3) uint8: the third-person view, or every camera, or both side by side.
+
+    Args:
+        frames: what the agent saw (T, H, W, 3 cameras), if it saw pictures.
+        scene: the view from outside (T, S, S, 3), if there is one.
+        scale: enlargement of the cameras where they stand alone.
+    """
+    if frames is None:
+        if scene is None:
+            raise ValueError("need frames or scene")
+        return scene
     cameras = [picture for _, picture in views(frames)]
     if scene is None:
         return np.concatenate([picture.repeat(scale, 1).repeat(scale, 2) for picture in cameras], 2)

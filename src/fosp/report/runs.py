@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from fosp.config import Config, load_config
+from fosp.data import Dataset
 from fosp.errors import InputError
 
 
@@ -60,7 +62,7 @@ class Run:
 
     def series(self, phase: str, name: str) -> tuple[np.ndarray, np.ndarray]:
         """Metric `name` of `phase`: x (n,) updates offline, frames online; y (n,)."""
-        rows = [row for row in self.metrics if row.get("phase") == phase and name in row]
+        rows = [row for row in self.metrics if row.get("phase") == phase and row.get(name) is not None]
         clock = "frames" if phase == "online" else "update"
         return np.array([row[clock] for row in rows], float), np.array([row[name] for row in rows], float)
 
@@ -76,6 +78,18 @@ def load_run(path: Path) -> Run:
         [_evaluation(row, path / "evaluations.jsonl") for row in read_jsonl(path / "evaluations.jsonl")],
         _read_json(machine) if machine.exists() else None,
         load_summary(dataset) if dataset.exists() else None,
+    )
+
+
+def summarise_datasets(paths: Sequence[Path]) -> DatasetSummary:
+    """Return and cost of every episode of datasets; raises `InputError` where one cannot be read."""
+    episodes = [episode for path in paths for episode in Dataset(path).summaries()]
+    return DatasetSummary(
+        " + ".join(path.name for path in paths),
+        tuple(episode.behaviour for episode in episodes),
+        tuple(episode.total_reward for episode in episodes),
+        tuple(episode.total_cost for episode in episodes),
+        sum(episode.length for episode in episodes),
     )
 
 

@@ -74,13 +74,14 @@ def results(runs: Sequence[Run]) -> str:
         )
         for row in rows
     ]
+    drawn = [row for row in rows if row.mode == "mean" or not row.phase] or rows
     caption = "<b>Reward and cost</b> of mean actions. Dots are means over episodes, bars their 95% intervals."
     return (
         "<p>Means over evaluation episodes of the undiscounted sums of reward and cost, with the 95% percentile "
-        "bootstrap interval in brackets. Cost regret is the cost per agent step of online training. "
+        "bootstrap interval in brackets. Cost regret is the cost per frame of online training. "
         "The aim is high reward at a cost of zero.</p>"
         + table(("Agent", "Reward", "Cost", "Cost-free episodes", "Cost regret", "Episodes"), cells)
-        + figure(charts.results_chart([row for row in rows if row.mode == "mean"] or rows), caption)
+        + figure(charts.results_chart(drawn), caption)
     )
 
 

@@ -1,0 +1,99 @@
+"""The command line: one verb, one short function. Verbs are imported only when they are called."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+
+from fosp.errors import InputError
+from fosp.training.interrupts import Interrupted
+
+
+@dataclass(frozen=True)
+class Verb:
+    """Where a verb's function lives, and what `fosp --help` says of it."""
+
+    module: str
+    function: str
+    summary: str
+
+
+VERBS = {
+    "demo": Verb("demo", "demo", "the whole path, small, on a CPU: collect, pretrain, finetune, evaluate, report"),
+    "envs": Verb("about", "envs", "every environment: observation, action, costs"),
+    "collect": Verb("data", "collect", "record episodes of a scripted behaviour or of a trained agent"),
+    "dataset info": Verb("data", "info", "what a dataset holds"),
+    "dataset mix": Verb("data", "mix", "a dataset from parts of others, in given numbers"),
+    "dataset import": Verb("data", "import_", "bring a foreign dataset into ours"),
+    "dataset export": Verb("data", "export", "a dataset for other tools"),
+    "pretrain": Verb("training", "pretrain", "learn from datasets, without touching the environment"),
+    "finetune": Verb("training", "finetune", "go on learning online, carefully"),
+    "evaluate": Verb("evaluation", "evaluate", "reward and cost of an agent or a behaviour, on fixed seeds"),
+    "report": Verb("evaluation", "report", "one HTML page from run directories"),
+    "play": Verb("evaluation", "play", "an episode as a video"),
+    "doctor": Verb("about", "doctor", "what works on this machine, how fast, and what to do"),
+    "version": Verb("about", "version", "the version of fosp"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb; returns the exit code: 0, 2 for bad input, 130 after an interrupt.
+
+    Bad input is one line on standard error. Anything unexpected keeps its traceback.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _dispatch(words)
+    except InputError as error:
+        print(f"fosp: {error}", file=sys.stderr)
+        return 2
+    except Interrupted as stopped:
+        again = words if words[0] == "demo" or "--resume" in words else [*words, "--resume"]
+        print(f"fosp: interrupted; {stopped.run} is saved. Go on with: {command(again)}", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of `fosp envs | head` has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        print(f"fosp: the disk is full ({error.filename or error}): free some space and try again.", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("fosp: interrupted.", file=sys.stderr)
+        return 130
+
+
+def _dispatch(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help"):
+        print(overview())
+        return 0
+    if words[0] == "--version":
+        words = ["version"]
+    name = next((" ".join(words[:n]) for n in (2, 1) if " ".join(words[:n]) in VERBS), None)
+    if name is None:
+        inner = [verb for verb in VERBS if verb.startswith(f"{words[0]} ")]
+        if inner and words[1:2] in ([], ["-h"], ["--help"]):
+            print(overview(inner))
+            return 0
+        raise InputError(f"there is no verb '{' '.join(words[: 2 if inner else 1])}': see fosp --help.")
+    from fosp.cli.settings import call
+
+    verb = VERBS[name]
+    return call(getattr(import_module(f"fosp.cli.{verb.module}"), verb.function), name, words[len(name.split()) :]) or 0
+
+
+def overview(names: Sequence[str] = tuple(VERBS)) -> str:
+    """What `fosp --help` prints."""
+    lines = [f"  fosp {name:<15} {VERBS[name].summary}" for name in names]
+    return "\n".join(["usage: fosp VERB [OPTIONS]", "", *lines, "", "Options of a verb: fosp VERB --help"])
+
+
+def command(words: Sequence[str]) -> str:
+    """A fosp command as one would type it."""
+    return shlex.join(["fosp", *words])

@@ -1,0 +1,93 @@
+"""Looking at agents: evaluate, report, play."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from fosp.cli.settings import From
+
+FPS = 25
+
+
+def evaluate(
+    *,
+    from_: From,
+    env: str | None = None,
+    episodes: int = 20,
+    mode: Literal["mean", "sample"] = "mean",
+    policy: Literal["safe", "unsafe", "random"] | None = None,
+    environments: int = 1,
+    seed: int | None = None,
+    video: bool = False,
+    device: str = "auto",
+) -> None:
+    """Measure reward and cost on fixed seeds and add them to the run's evaluations.
+
+    Args:
+        from_: Run directory.
+        env: Environment id (default: the run's own).
+        episodes: How many episodes.
+        mode: Whether the agent takes its mean action or draws one.
+        policy: A scripted behaviour to evaluate in the agent's place, as a yardstick.
+        environments: Environments stepping together.
+        seed: Seed of the first episode (default: 1000000, which no dataset uses).
+        video: Keep the first episode, also seen from outside, for the report.
+        device: auto, cpu or cuda.
+    """
+    from fosp.cli.measure import measure_agent, measure_behaviour
+    from fosp.cli.tables import print_results
+    from fosp.report.results import final_results
+    from fosp.report.runs import load_run
+    from fosp.training.progress import make_progress
+
+    if policy:
+        measure_behaviour(policy, from_, env, episodes, seed, make_progress())
+    else:
+        measure_agent(from_, env, episodes, mode, seed, environments, video, device, make_progress())
+    print_results(final_results([load_run(from_)]))
+
+
+def report(
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional],
+    /,
+    *,
+    dataset: tuple[Path, ...] = (),
+    out: Path | None = None,
+) -> None:
+    """Write one HTML page from run directories: results, curves, data, predictions, an episode.
+
+    Args:
+        runs: Run directories, in the order of training.
+        dataset: Dataset directories to show (default: those noted in the runs).
+        out: File to write (default: report.html in the last run directory).
+    """
+    from fosp.errors import InputError
+    from fosp.report.page import write_report
+    from fosp.report.runs import summarise_datasets
+
+    if not runs:
+        raise InputError("fosp report needs at least one run directory.")
+    summary = summarise_datasets(dataset) if dataset else None
+    print(write_report(runs, out or runs[-1] / "report.html", dataset=summary))
+
+
+def play(*, policy: str = "safe", env: str | None = None, out: Path, seed: int = 0, device: str = "auto") -> None:
+    """Play one episode and write it as a video: the world from outside, and what the agent sees where it sees pictures.
+
+    Args:
+        policy: safe, unsafe, random, or a run directory.
+        env: Environment id (default: the run's own, or SafetyPointGoal1-v0).
+        out: Video file to write, .mp4 or .gif.
+        seed: Seed of the episode.
+        device: auto, cpu or cuda.
+    """
+    from fosp.cli.clips import check_format, clip_frames, write_clip
+    from fosp.cli.recording import record_one
+
+    check_format(out)
+    config, episode = record_one(policy, env, seed, device)
+    write_clip(clip_frames(config, episode), out, FPS)
+    print(f"{out}: {len(episode)} steps, return {episode.total_reward:.2f}, cost {episode.total_cost:.0f}")

@@ -1,0 +1,60 @@
+"""From words on the command line to a call: every setting of `Config` is a flag under its own name."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from fosp.config import Config, load_config, preset
+from fosp.errors import InputError
+
+Settings = Annotated[tyro.conf.FlagConversionOff[Config], tyro.conf.arg(name="")]
+"""Type of a parameter `config` whose fields are flags: --seed, --env.id, --behaviour.insample False, ..."""
+From = Annotated[Path, tyro.conf.arg(name="from")]
+"""Type of a parameter `from_` that is the flag --from; `from` is a word of Python's."""
+
+_SHORT = {"--env": "--env.id"}
+
+
+def call(function: Callable[..., Any], name: str, words: Sequence[str]) -> Any:
+    """Call a verb's function with what `words` say.
+
+    A parameter `config` starts from the run given by --from or resumed by --run, else from --preset; single flags then
+    override it. Raises `InputError` where those cannot be read; usage errors exit with code 2.
+    """
+    words, verb = list(words), function
+    if "config" in inspect.signature(function).parameters:
+        words = [_spell_out(word) for word in words]
+        verb = functools.partial(function, config=starting_config(words))
+    return tyro.cli(verb, prog=f"fosp {name}", args=words, use_underscores=True, config=(tyro.conf.FlagCreatePairsOff,))
+
+
+def _spell_out(word: str) -> str:
+    flag, equals, value = word.partition("=")
+    return _SHORT.get(flag, flag) + equals + value
+
+
+def starting_config(words: Sequence[str]) -> Config:
+    """Settings before single flags are applied: those of a run, else of a preset."""
+    run, chosen = option(words, "--run") if "--resume" in words else option(words, "--from"), option(words, "--preset")
+    if run is None:
+        return preset(chosen or "laptop")
+    config = load_config(Path(run) / "config.yaml")
+    if chosen not in (None, config.preset):
+        raise InputError(f"--preset {chosen} contradicts {run}, whose settings are taken over: leave --preset out.")
+    return config
+
+
+def option(words: Sequence[str], name: str) -> str | None:
+    """Value of ``--name value`` or ``--name=value``, None where it is not given."""
+    for i, word in enumerate(words):
+        if word == name and i + 1 < len(words):
+            return words[i + 1]
+        if word.startswith(f"{name}="):
+            return word.partition("=")[2]
+    return None
