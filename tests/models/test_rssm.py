@@ -1,0 +1,150 @@
+"""The recurrent state-space model: filtering, resets, imagination, and the shapes of encoder and decoder."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from fosp.config import WorldModelConfig
+from fosp.models.layers import GRUCell, ImageDecoder, ImageEncoder, mlp
+from fosp.models.rssm import RSSM, Latent
+from fosp.models.world_model import WorldModel
+
+CONFIG = WorldModelConfig(deterministic=12, latents=3, classes=5, units=10, vector_layers=1, head_layers=1)
+B, T, E, A = 2, 7, 6, 2
+
+
+@pytest.fixture
+def rssm() -> RSSM:
+    torch.manual_seed(0)
+    return RSSM(CONFIG, E, A)
+
+
+def inputs(seed: int, length: int = T) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Embedding, action, is_first (at the start only) and noise of B sequences."""
+    g = torch.Generator().manual_seed(seed)
+    is_first = torch.zeros(B, length, dtype=torch.bool)
+    is_first[:, 0] = True
+    return (
+        torch.randn(B, length, E, generator=g),
+        torch.randn(B, length, A, generator=g),
+        is_first,
+        torch.rand(B, length, CONFIG.latents, generator=g),
+    )
+
+
+def test_two_sequences_joined_are_the_two_apart(rssm):
+    first, second = inputs(1), inputs(2, 4)
+    joined = rssm.observe(*(torch.cat(pair, 1) for pair in zip(first, second, strict=True)))
+    for part, where in ((first, slice(0, T)), (second, slice(T, T + 4))):
+        states, posterior, prior = rssm.observe(*part)
+        torch.testing.assert_close(joined[0].h[:, where], states.h)
+        torch.testing.assert_close(joined[0].z[:, where], states.z)
+        torch.testing.assert_close(joined[1][:, where], posterior)
+        torch.testing.assert_close(joined[2][:, where], prior)
+
+
+def test_without_the_reset_the_second_sequence_remembers_the_first(rssm):
+    first, second = inputs(1), inputs(2, 4)
+    joined = [torch.cat(pair, 1) for pair in zip(first, second, strict=True)]
+    joined[2][:, T:] = False
+    states, _, _ = rssm.observe(*joined)
+    assert (states.h[:, T:] - rssm.observe(*second)[0].h).abs().max() > 1e-3
+
+
+def test_a_first_step_ignores_the_action_that_came_with_it(rssm):
+    embedding, action, is_first, noise = inputs(1)
+    other = action.clone()
+    other[:, 0] += 5
+    torch.testing.assert_close(
+        rssm.observe(embedding, action, is_first, noise)[0].h, rssm.observe(embedding, other, is_first, noise)[0].h
+    )
+
+
+def test_observing_a_sequence_is_observing_its_steps(rssm):
+    embedding, action, is_first, noise = inputs(3)
+    is_first[1, 4] = True
+    states, posterior, prior = rssm.observe(embedding, action, is_first, noise)
+    state = rssm.initial(B, torch.device("cpu"))
+    embedded = rssm.posterior_embedding(embedding)
+    for t in range(T):
+        state = rssm.observe_step(state, action[:, t], embedded[:, t], is_first[:, t], noise[:, t])
+        torch.testing.assert_close(state.h, states.h[:, t])
+        torch.testing.assert_close(state.z, states.z[:, t])
+    for log_p in (posterior, prior):
+        assert log_p.shape == (B, T, CONFIG.latents, CONFIG.classes)
+        np.testing.assert_allclose(log_p.detach().exp().sum(-1), 1, atol=1e-5)
+        assert log_p.exp().min() >= 0.99 * CONFIG.unimix / CONFIG.classes
+
+
+def test_rows_do_not_see_each_other(rssm):
+    parts = inputs(4)
+    alone, _, _ = rssm.observe(*(x[:1] for x in parts))
+    together, _, _ = rssm.observe(*parts)
+    torch.testing.assert_close(alone.h, together.h[:1])
+
+
+def test_the_posterior_sees_the_observation_and_the_prior_does_not(rssm):
+    embedding, action, is_first, noise = inputs(5, 1)
+    _, posterior, prior = rssm.observe(embedding, action, is_first, noise)
+    _, other_posterior, other_prior = rssm.observe(embedding + 1, action, is_first, noise)
+    torch.testing.assert_close(prior, other_prior)
+    assert (posterior - other_posterior).abs().max() > 1e-3
+
+
+def test_imagination_rolls_the_prior_under_the_policy():
+    torch.manual_seed(0)
+    model = WorldModel(CONFIG, {"vector": (4,)}, A)
+    start = Latent(torch.randn(5, 12), torch.randn(5, 15))
+    noise = torch.rand(6, *model.rssm.noise_shape(5))
+    seen = []
+
+    def policy(features: torch.Tensor, step: int) -> torch.Tensor:
+        seen.append((features, step))
+        return torch.full((5, A), 0.1 * step) + features[:, :A].tanh()
+
+    states, actions = model.imagine(start, policy, noise)
+    assert states.features.shape == (7, 5, 27)
+    assert actions.shape == (6, 5, A)
+    assert [step for _, step in seen] == list(range(6))
+    torch.testing.assert_close(torch.stack([f for f, _ in seen]), states.features[:-1])
+    state = start
+    for h in range(6):
+        torch.testing.assert_close(actions[h], torch.full((5, A), 0.1 * h) + state.features[:, :A].tanh())
+        state = model.rssm.imagine_step(state, actions[h], noise[h])
+        torch.testing.assert_close(states.features[h + 1], state.features)
+
+
+def test_gru_cell_is_a_convex_mix_of_the_old_state_and_a_bounded_candidate():
+    torch.manual_seed(0)
+    cell = GRUCell(4, 6)
+    h = torch.rand(100, 6) * 2 - 1
+    new = cell(torch.randn(100, 4) * 10, h)
+    assert new.abs().max() <= 1
+    # The update gate starts near sigmoid(-1): the state is mostly kept.
+    assert torch.corrcoef(torch.stack([h.flatten(), new.flatten().detach()]))[0, 1] > 0.5
+
+
+@pytest.mark.parametrize(("channels", "depth"), [(3, 4), (6, 16)])
+def test_image_encoder_and_decoder_shapes(channels, depth):
+    encoder, decoder = ImageEncoder(channels, depth), ImageDecoder(20, channels, depth)
+    image = torch.randint(0, 256, (3, 64, 64, channels), dtype=torch.uint8)
+    embedding = encoder(image)
+    assert encoder.outputs == depth * 8 * 16
+    assert embedding.shape == (3, encoder.outputs)
+    assert decoder(torch.randn(3, 20)).shape == image.shape
+
+
+def test_image_encoder_tells_places_and_channels_apart():
+    torch.manual_seed(0)
+    encoder = ImageEncoder(6, 4)
+    images = torch.zeros(3, 64, 64, 6, dtype=torch.uint8)
+    images[0, :32, :, 0] = images[1, 32:, :, 0] = images[2, :32, :, 3] = 255
+    a, b, c = encoder(images)
+    assert min((a - b).abs().max(), (a - c).abs().max(), (b - c).abs().max()) > 1e-2
+
+
+def test_untrained_output_scale_zero_starts_at_the_bias():
+    net = mlp(5, 8, 2, 3, output_scale=0)
+    assert (net(torch.randn(4, 5)) == 0).all()
