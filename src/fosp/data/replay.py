@@ -113,6 +113,10 @@ class Replay:
         """The largest cost of one step among all episodes ever added; -inf before the first."""
         return float(self._cost_max)
 
+    def rows(self, key: str) -> torch.Tensor:
+        """All rows held of one entry, in no particular order, (len(self), *shape); a view, not a copy."""
+        return self._rows[key][: self._size]
+
     def add(self, episode: Episode) -> None:
         """Appends an episode's n + 1 rows, overwriting the oldest rows when the ring is full.
 

@@ -101,7 +101,7 @@ class ImageEncoder(nn.Module):
         self.outputs = channels * (IMAGE_SIZE >> _LEVELS) ** 2
 
     def forward(self, image: Tensor) -> Tensor:
-        x = image.permute(0, 3, 1, 2).float() / 255 - 0.5
+        x = image.permute(0, 3, 1, 2) * (1 / 255)
         return self.layers(x).permute(0, 2, 3, 1).flatten(1)
 
 
@@ -122,7 +122,7 @@ class ImageDecoder(nn.Module):
             layers.append(nn.ConvTranspose2d(width, outputs, 4, 2, 1, bias=last))
             _truncated_normal_(layers[-1].weight, width * 4)  # type: ignore[arg-type]
             if last:
-                nn.init.zeros_(layers[-1].bias)  # type: ignore[arg-type]
+                nn.init.constant_(layers[-1].get_parameter("bias"), 0.5)  # the middle of the range of pixels
             else:
                 layers += [_ChannelNorm(outputs), nn.SiLU()]
             width = outputs
@@ -132,4 +132,4 @@ class ImageDecoder(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         x = self.project(features).unflatten(-1, (self.side, self.side, -1))
         x = F.silu(self.norm(x)).permute(0, 3, 1, 2)
-        return self.layers(x).permute(0, 2, 3, 1).float() + 0.5
+        return self.layers(x).permute(0, 2, 3, 1).float()

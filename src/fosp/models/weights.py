@@ -30,18 +30,21 @@ class Scale(nn.Module):
     Over returns the floor is 1, as in DreamerV3. Over advantages, which are some hundred times smaller, it is 0.01.
     """
 
+    range: Tensor
     value: Tensor
+    percentiles: Tensor
 
     def __init__(self, of: Literal["return", "advantage"], rate: float = 0.01) -> None:
         super().__init__()
         self.rate, self.floor = rate, 1.0 if of == "return" else 0.01
         self.register_buffer("range", torch.tensor(0.0))
         self.register_buffer("value", torch.tensor(self.floor))
-        self.range: Tensor
+        # A buffer, since a constant made on the spot would be copied from the host in every update.
+        self.register_buffer("percentiles", torch.tensor([0.05, 0.95]), persistent=False)
 
     @torch.no_grad()
     def see(self, x: Tensor) -> None:
         """Move towards the range of `x` (any shape)."""
-        low, high = torch.quantile(x.detach().float().flatten(), x.new_tensor([0.05, 0.95], dtype=torch.float32))
+        low, high = torch.quantile(x.detach().float().flatten(), self.percentiles)
         self.range.lerp_(high - low, self.rate)
         self.value.copy_(self.range.clamp(min=self.floor))

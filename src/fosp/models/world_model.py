@@ -26,6 +26,9 @@ class WorldModel(nn.Module):
         actions: size of the action.
     """
 
+    vector_mean: Tensor
+    vector_scale: Tensor
+
     def __init__(self, config: WorldModelConfig, spaces: Mapping[str, tuple[int, ...]], actions: int) -> None:
         super().__init__()
         self.config = config
@@ -38,6 +41,8 @@ class WorldModel(nn.Module):
         if "vector" in spaces:
             self.vector_encoder = mlp(spaces["vector"][0], config.units, config.vector_layers, config.units)
             embedding += config.units
+            self.register_buffer("vector_mean", torch.zeros(spaces["vector"]))
+            self.register_buffer("vector_scale", torch.ones(spaces["vector"]))
         self.rssm = RSSM(config, embedding, actions)
         self.features = features = self.rssm.features
         self.image_decoder = (
@@ -57,8 +62,20 @@ class WorldModel(nn.Module):
             image = observation["image"]
             parts.append(self.image_encoder(image.flatten(0, -4)).unflatten(0, image.shape[:-3]))
         if self.vector_encoder is not None:
-            parts.append(self.vector_encoder(symlog(observation["vector"])))
+            parts.append(self.vector_encoder(self.normalise(observation["vector"])))
         return torch.cat(parts, -1)
+
+    def normalise(self, vector: Tensor) -> Tensor:
+        """Symlog, then the shift and scale of `see_vectors`, (..., D)."""
+        return (symlog(vector) - self.vector_mean) / self.vector_scale
+
+    @torch.no_grad()
+    def see_vectors(self, vector: Tensor) -> None:
+        """Take shift and scale from vector observations (N, D) of the data, once, before training."""
+        if self.config.vector_standardise:
+            value = symlog(vector)
+            self.vector_mean.copy_(value.mean(0))
+            self.vector_scale.copy_(value.std(0).clamp(min=1e-2))  # entries that never change stay as they are
 
     def reward(self, features: Tensor) -> Tensor:
         """Expected reward on arriving in a state, (..., F) -> (...)."""
@@ -90,7 +107,8 @@ class WorldModel(nn.Module):
             prediction = self.image_decoder(features.flatten(0, 1)).view(image.shape)
             losses["image"] = (prediction - image).square().sum((-3, -2, -1))
         if self.vector_decoder is not None:
-            losses["vector"] = (self.vector_decoder(features).float() - symlog(batch["vector"])).square().sum(-1)
+            error = self.vector_decoder(features).float() - self.normalise(batch["vector"])
+            losses["vector"] = error.square().sum(-1)
         losses["reward"] = self.reward_head(features).loss(batch["reward"])
         weight = torch.where(batch["cost"] >= 1, self.config.cost_weight, 1.0)
         losses["cost"] = weight * self.cost_head(features).loss(batch["cost"])
@@ -130,7 +148,7 @@ class WorldModel(nn.Module):
             image = self.image_decoder(features.flatten(0, -2)).unflatten(0, features.shape[:-1])
             observation["image"] = (image.clamp(0, 1) * 255).round().to(torch.uint8)
         if self.vector_decoder is not None:
-            observation["vector"] = symexp(self.vector_decoder(features).float())
+            observation["vector"] = symexp(self.vector_decoder(features).float() * self.vector_scale + self.vector_mean)
         return observation
 
     def open_loop(self, batch: Batch, context: int, noise: Tensor) -> dict[str, Tensor]:

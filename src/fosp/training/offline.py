@@ -77,6 +77,8 @@ def pretrain(
     replay, paths = load_offline_replay(config, datasets, run if resume else None, device)
     agent = make_agent(config, replay.spec, replay.action_size, device)
     agent.see_bounds(replay.reward_max, replay.cost_max)
+    if "vector" in agent.spaces:
+        agent.world_model.see_vectors(replay.rows("vector").to(device))
     sampler = np.random.default_rng(config.seed)
     update = 0
     if resume and has_checkpoint(run):
