@@ -17,6 +17,9 @@ from fosp.agents import make_agent
 from fosp.agents.base import Agent
 from fosp.config import Config, EnvConfig, preset
 from fosp.data import DatasetWriter, Episode
+from fosp.models.distributions import symlog
+from fosp.models.layers import TwoHotHead
+from fosp.models.reachability import Reachability
 
 LINE = "tiny:TinyLine-v0"  # Gymnasium imports this module when it makes the environment, in any process
 LIMIT = 20
@@ -201,9 +204,14 @@ def random_batch(
 
 
 def awaken(agent: Agent, seed: int = 1) -> None:
-    """Give layers that start at zero random weights, so that every head says something about its input."""
+    """Give layers that start at zero random weights, so that every head says something moderate about its input."""
     g = torch.Generator().manual_seed(seed)
     with torch.no_grad():
-        for parameter in agent.parameters():
-            if parameter.ndim == 2 and parameter.abs().max() < 1e-6:
-                parameter.copy_(torch.randn(parameter.shape, generator=g) * parameter.shape[1] ** -0.5)
+        for module in agent.modules():
+            if isinstance(module, TwoHotHead):
+                output = module.net[-1]
+                output.weight.copy_(2 * torch.randn(output.weight.shape, generator=g) * output.in_features**-0.5)
+                output.bias.copy_(-4 * symlog(module.bins).abs())  # far bins are unlikely
+            elif isinstance(module, Reachability):
+                for head in (module.head, module.slow_head):
+                    head[-1].weight.copy_(torch.randn(head[-1].weight.shape, generator=g))

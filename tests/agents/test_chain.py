@@ -5,7 +5,7 @@ values come from value iteration in numpy. Tolerances are stated beside each com
 
     state      0     1     2     3     4 (terminal)
     reward on arriving:  0.0  0.2  -0.3  0.5  1.0
-    cost on arriving:    0    0    1     0    0
+    cost on arriving:    0    0    1     0    1
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tiny import tiny_agent
 
 STATES, TERMINAL, GAMMA, REACH_GAMMA = 5, 4, 0.7, 0.8
 REWARD = np.array([0.0, 0.2, -0.3, 0.5, 1.0])
-COST = np.array([0.0, 0.0, 1.0, 0.0, 0.0])
+COST = np.array([0.0, 0.0, 1.0, 0.0, 1.0])
 RIGHT = 0.6  # the behaviour's probability of stepping right
 ACTIONS = (-1.0, 1.0)
 PROBABILITY = np.array([1 - RIGHT, RIGHT])
@@ -174,6 +174,6 @@ def test_violation_probability_equals_value_iteration():
     train(agent, [agent.reachability], lambda: agent.reachability_loss(data, dream)[0], 300)
     exact = exact_reach()
     assert exact[2] == 1
-    assert exact[0] < exact[1] < exact[2]
+    assert exact[0] < exact[1] < exact[3] < exact[2]
     found = agent.reachability.probability(one_hot(np.arange(TERMINAL), size)).detach()
     np.testing.assert_allclose(found, exact, atol=0.02)

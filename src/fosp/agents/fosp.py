@@ -319,14 +319,15 @@ class FOSP(Agent):
 
     def reachability_loss(self, data: Transitions, dream: Dream) -> tuple[Tensor, Metrics]:
         """Backup of p on real and imagined steps."""
-        gamma = self.config.behaviour.reach_gamma
+        c = self.config.behaviour
         with torch.no_grad():
-            goes_on = 1 - data.next_terminal.float()
-            real = reachability_target(
-                data.violation, goes_on * self.reachability.slow_probability(data.next_features), gamma
-            )
-            after = dream.continuation * self.reachability.slow_probability(dream.features[1:])
-            imagined = reachability_target(dream.violation, after, gamma)
+            # Nothing follows a termination, so that p there is its own violation: an episode may end by one.
+            ended = (data.cost > 0).float()
+            after = torch.where(data.next_terminal, ended, self.reachability.slow_probability(data.next_features))
+            real = reachability_target(data.violation, after, c.reach_gamma)
+            ended = (dream.cost > c.reach_threshold).float()
+            after = torch.lerp(ended, self.reachability.slow_probability(dream.features[1:]), dream.continuation)
+            imagined = reachability_target(dream.violation, after, c.reach_gamma)
         loss = data.mean(self.reachability.loss(data.features, real))
         loss = loss + dream.mean(self.reachability.loss(dream.features[:-1], imagined))
         return loss, {
