@@ -160,6 +160,10 @@ class Dataset:
     Args:
         path: the dataset's directory (Minari's directory that holds ``data``, or ``data`` itself).
 
+    Attributes:
+        metadata: what ``DatasetWriter`` was given; empty for a foreign dataset.
+        steps: agent steps in all episodes.
+
     Raises:
         InputError: if there is no dataset, or its metadata or index is damaged, or its spaces cannot be used. Damage
             within an episode is found, and named, when the episode is read.
@@ -178,6 +182,7 @@ class Dataset:
             )
         self._reader = Reader(data, metadata)
         self._length = int(metadata["total_episodes"])
+        self.steps = int(metadata["total_steps"])
         if self._reader.links() < self._length:
             raise InputError(
                 f"{data / storage.INDEX_NAME} lists {self._reader.links()} episodes of {self._length}: restore it."

@@ -33,7 +33,7 @@ def load_replay(
     spec = dict(observation_spec or datasets[0].observation_spec)
     for dataset in datasets:
         check_compatible(dataset, spec, datasets[0].action_size)
-    rows = sum(summary.length + 1 for dataset in datasets for summary in dataset.summaries())
+    rows = sum(dataset.steps + len(dataset) for dataset in datasets)
     if rows == 0:
         raise InputError(f"{paths[0]} holds no episode: collect some first.")
     if capacity is not None and rows > capacity:
