@@ -119,7 +119,7 @@ def test_stopping_keeps_what_is_finished_and_leaves_no_process(tmp_path, kill):
     else:
         os.killpg(process.pid, signal.SIGINT)
     # The pipe ends only when the last process that holds it has ended, the playing ones included.
-    output, errors = process.communicate(timeout=15)
+    output, errors = process.communicate(timeout=60)
     if not kill:
         assert output.split()[-1] == "stopped"
         assert "Traceback" not in errors
