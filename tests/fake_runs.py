@@ -28,13 +28,14 @@ METRICS = (
 ONLINE_METRICS = ("train/return", "train/cost", "train/cost_regret", "expansion/new_share", "expansion/q_gap")
 
 
-def fake_run(path: Path, *, agent="fosp", phase="offline", seed=0, pictures=True) -> Path:
-    """Write a run directory at `path`."""
+def fake_run(path: Path, *, agent="fosp", phase="offline", seed=0, pictures=True, metrics=True) -> Path:
+    """Write a run directory at `path`; `metrics` take long to draw, `pictures` to encode."""
     rng = np.random.default_rng([seed, len(agent), len(phase)])
     (path / "artifacts").mkdir(parents=True)
     config = dataclasses.replace(preset("test"), agent=agent, seed=seed)
     save_config(config, path / "config.yaml")
-    _write_metrics(path / "metrics.jsonl", phase, rng)
+    if metrics:
+        _write_metrics(path / "metrics.jsonl", phase, rng)
     _write_evaluations(path / "evaluations.jsonl", agent, phase, rng)
     machine = {"processor": "Example CPU, 2 cores", "memory": "8 GiB", "accelerator": "none", "system": "Linux"}
     versions = {"python": "3.11.7", "torch": "2.13.0", "mujoco": "3.17.0", "gymnasium": "1.4.0"}

@@ -1,4 +1,5 @@
 import base64
+import json
 import re
 from html.parser import HTMLParser
 
@@ -9,8 +10,10 @@ import pytest
 from fake_runs import fake_run, fake_summary
 from fosp.errors import InputError
 from fosp.report.charts import spans
+from fosp.report.metrics import merged
 from fosp.report.page import write_report
-from fosp.report.pictures import difference, mp4, strip, views
+from fosp.report.pictures import difference, film_frames, mp4, strip, views
+from fosp.report.runs import load_run
 from fosp.report.style import ACCENT, figure, to_svg
 
 VOID = {"meta", "img", "br", "link", "input"}
@@ -94,8 +97,8 @@ def test_charts_follow_the_theme(page):
 
 
 def test_missing_parts_are_named_in_one_line_each(tmp_path):
-    run = fake_run(tmp_path / "run", pictures=False)
-    for name in ("metrics.jsonl", "evaluations.jsonl", "dataset.json", "machine.json"):
+    run = fake_run(tmp_path / "run", pictures=False, metrics=False)
+    for name in ("evaluations.jsonl", "dataset.json", "machine.json"):
         (run / name).unlink()
     page = write_report([run], tmp_path / "report.html").read_text(encoding="utf-8")
     assert page.count('class="absent"') == 6
@@ -103,20 +106,20 @@ def test_missing_parts_are_named_in_one_line_each(tmp_path):
 
 
 def test_a_dataset_given_by_hand_wins(tmp_path):
-    run = fake_run(tmp_path / "run", pictures=False)
+    run = fake_run(tmp_path / "run", pictures=False, metrics=False)
     summary = fake_summary(np.random.default_rng(0), episodes=30)
     assert "unsafe (10)" in write_report([run], tmp_path / "report.html", dataset=summary).read_text(encoding="utf-8")
 
 
 def test_names_are_escaped(tmp_path):
-    run = fake_run(tmp_path / "<b>&run", pictures=False)
+    run = fake_run(tmp_path / "<b>&run", pictures=False, metrics=False)
     assert "<b>&run" not in write_report([run], tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 def test_bad_directories_and_artifacts_are_named(tmp_path):
     with pytest.raises(InputError, match="not a run directory"):
         write_report([tmp_path], tmp_path / "report.html")
-    run = fake_run(tmp_path / "run")
+    run = fake_run(tmp_path / "run", metrics=False)
     film = run / "artifacts" / "film.npz"
     for damaged in (b"nonsense", film.read_bytes()[:4000]):
         film.write_bytes(damaged)
@@ -127,8 +130,10 @@ def test_bad_directories_and_artifacts_are_named(tmp_path):
 def test_svg_keeps_its_numbers_and_carries_its_own_ids():
     with figure(300, 200) as chart:
         chart.subplots().plot([0, 1], [0, 1], "o", color=ACCENT)
+        chart.text(0.5, 0.5, "3.14159")
         one, two = to_svg(chart, "one", "a < b"), to_svg(chart, "two", "")
     assert "var(--accent)" in one
+    assert ">3.14159<" in one
     assert 'aria-label="a &lt; b"' in one
     assert 'viewBox="0 0 300 200"' in one
     assert not set(re.findall(r'id="([^"]+)"', one)) & set(re.findall(r'id="([^"]+)"', two))
@@ -157,6 +162,48 @@ def test_the_video_has_every_frame(tmp_path):
     assert read[0].shape == (32, 64, 3)
     assert read[2].mean() < 10
     assert read[9].mean() > 245
+
+
+def test_film_frames_put_the_outside_beside_the_cameras():
+    seen = np.zeros((2, 8, 8, 6), np.uint8)
+    seen[..., 3:] = 200
+    outside = np.full((2, 32, 32, 3), 90, np.uint8)
+    frames = film_frames(seen, outside)
+    assert frames.shape == (2, 32, 48, 3)
+    assert (frames[:, :, :32] == 90).all()
+    assert (frames[:, :16, 32:] == 0).all()
+    assert (frames[:, 16:, 32:] == 200).all()
+    assert film_frames(seen, None, scale=2).shape == (2, 16, 32, 3)
+    assert film_frames(None, outside) is outside
+
+
+def test_an_episode_without_pictures_or_estimates_is_still_shown(tmp_path):
+    run = fake_run(tmp_path / "run", metrics=False)
+    scene = np.zeros((20, 32, 32, 3), np.uint8)
+    np.savez(run / "artifacts" / "film.npz", scene=scene, cost=np.zeros(20), reward=np.ones(20))
+    page = write_report([run], tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "data:video/mp4" in page
+    assert "return 20.0, cost 0.00" in page
+    assert "Predicted probability" not in page
+
+
+def test_metrics_measured_once_are_a_table_and_missing_values_are_no_points(tmp_path):
+    run = fake_run(tmp_path / "run", pictures=False, metrics=False)
+    rows = [
+        {"phase": "offline", "update": i, "frames": 0, "seconds": 1.0, "loss/a": None if i == 2 else i}
+        for i in range(4)
+    ]
+    rows[-1]["calibration/violation_error"] = 0.125
+    (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert load_run(run).series("offline", "loss/a")[0].tolist() == [0, 1, 3]
+    page = write_report([run], tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "<td>violation error</td><td>0.12</td>" in page
+
+
+def test_merged_takes_means_over_equal_places():
+    x, y = merged(np.array([2.0, 1, 2]), np.array([1.0, 5, 3]))
+    assert x.tolist() == [1, 2]
+    assert y.tolist() == [5, 2]
 
 
 def test_spans_of_cost():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,15 +23,8 @@ def pretrain(*, dataset: tuple[Path, ...] = (), run: Path, resume: bool = False,
         run: Run directory to make: settings, checkpoint, metrics, evaluations.
         resume: Continue the run from its checkpoint, with its own settings and datasets.
     """
-    from fosp.report.runs import summarise_datasets
-    from fosp.training import offline
-    from fosp.training.progress import make_progress
-
     _same_settings(config, run, resume)
-    with _machine_noted(run):
-        offline.pretrain(config, dataset, run, resume=resume, progress=make_progress())
-    if dataset:
-        summarise_datasets(dataset).save(run / "dataset.json")
+    learn_offline(config, dataset, run, resume)
     print(f"Trained: {run}. Next: fosp finetune --from {run} --run ..., fosp evaluate --from {run}, fosp report {run}.")
 
 
@@ -45,15 +38,32 @@ def finetune(*, from_: From, run: Path, resume: bool = False, config: Settings) 
         run: Run directory to make.
         resume: Continue the run from its checkpoint, with its own settings.
     """
-    from fosp.training import online
+    _same_settings(config, run, resume)
+    learn_online(config, from_, run, resume)
+    print(f"Fine-tuned: {run}. Next: fosp evaluate --from {run}, fosp report {from_} {run}.")
+
+
+def learn_offline(config: Config, dataset: Sequence[Path], run: Path, resume: bool) -> None:
+    """Pretrain with a progress bar, and note machine and data for the report."""
+    from fosp.report.runs import summarise_datasets
+    from fosp.training.offline import pretrain
     from fosp.training.progress import make_progress
 
-    _same_settings(config, run, resume)
     with _machine_noted(run):
-        online.finetune(config, from_, run, resume=resume, progress=make_progress())
-    if (from_ / "dataset.json").exists():
-        shutil.copyfile(from_ / "dataset.json", run / "dataset.json")
-    print(f"Fine-tuned: {run}. Next: fosp evaluate --from {run}, fosp report {from_} {run}.")
+        pretrain(config, dataset, run, resume=resume, progress=make_progress())
+    if dataset:
+        summarise_datasets(dataset).save(run / "dataset.json")
+
+
+def learn_online(config: Config, source: Path, run: Path, resume: bool) -> None:
+    """Fine-tune with a progress bar, and note machine and data for the report."""
+    from fosp.training.online import finetune
+    from fosp.training.progress import make_progress
+
+    with _machine_noted(run):
+        finetune(config, source, run, resume=resume, progress=make_progress())
+    if (source / "dataset.json").exists():
+        shutil.copyfile(source / "dataset.json", run / "dataset.json")
 
 
 def _same_settings(config: Config, run: Path, resume: bool) -> None:

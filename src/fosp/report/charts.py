@@ -15,6 +15,7 @@ from fosp.report.statistics import Estimate, running_median
 from fosp.report.style import ACCENT, INK, MUTED, NEUTRAL, WARN, figure, finish, to_svg
 
 WIDTH = 1000
+FEW = 25  # points below which a curve is drawn as it is
 # Figure 10 of the paper: gray random, yellow unsafe, blue safe.
 BEHAVIOUR_COLOURS = {"random": NEUTRAL, "unsafe": WARN, "safe": ACCENT}
 Line = tuple[str, np.ndarray, np.ndarray]  # run's name, x (n,), y (n,)
@@ -112,13 +113,19 @@ def metrics_chart(name: str, panels: Sequence[tuple[str, Sequence[Line]]], clock
     """Small multiples, four to a row: each metric over `clock`; thin as logged, thick its running median."""
     columns = 4
     rows = -(-len(panels) // columns)
-    with figure(WIDTH, 165 * rows + 20) as chart:
+    height = 165 * rows + 20
+    with figure(WIDTH, height, arranged=False) as chart:
         grid = chart.subplots(rows, columns, sharex=True, squeeze=False).ravel()
+        # 110 pixels of curve, 55 for a title above and tick labels below; 195 wide, 55 for tick labels at the left.
+        chart.subplots_adjust(50 / WIDTH, 42 / height, 1 - 5 / WIDTH, 1 - 24 / height, wspace=55 / 195, hspace=55 / 110)
         for axes, (title, lines) in zip(grid, panels, strict=False):
             for index, (_, x, y) in enumerate(lines):
                 colour = (ACCENT, NEUTRAL, WARN, INK)[index % 4]
-                axes.plot(x, y, color=colour, linewidth=0.8, alpha=0.35)
-                axes.plot(x, running_median(y, max(3, len(y) // 20 * 2 + 1)), color=colour, linewidth=1.6)
+                if len(x) < FEW:
+                    axes.plot(x, y, "-o", color=colour, markersize=3.5, linewidth=1.2)
+                else:
+                    axes.plot(x, y, color=colour, linewidth=0.8, alpha=0.35)
+                    axes.plot(x, running_median(y, max(3, len(y) // 20 * 2 + 1)), color=colour, linewidth=1.6)
             axes.set_title(title)
             axes.grid(visible=False, axis="x")
             axes.xaxis.set_major_locator(MaxNLocator(3))

@@ -15,6 +15,7 @@ from fosp.report.markup import absent, figure, number
 from fosp.report.runs import Run
 
 STRIP_COLUMNS = 16
+FILM_COLUMNS = 10
 FPS = 25
 
 
@@ -52,8 +53,8 @@ def film(runs: Sequence[Run]) -> str:
         cost, reward = data["cost"], data["reward"]
         frames, scene, violation = (data.get(name) for name in ("frames", "scene", "violation"))
     steps = len(cost)
-    shown = np.unique(np.linspace(0, steps - 1, min(STRIP_COLUMNS, steps)).round().astype(int))
-    rows = [("outside", scene[shown])] if scene is not None else []
+    shown = np.unique(np.linspace(0, steps - 1, min(FILM_COLUMNS, steps)).round().astype(int))
+    rows = [("outside", pictures.resized(scene[shown], 128))] if scene is not None else []
     rows += [(view, picture[shown]) for view, picture in pictures.views(frames)] if frames is not None else []
     if not rows:
         return absent(f"The episode in {path} was recorded without pictures.")

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from fosp.report import charts
-from fosp.report.markup import absent
+from fosp.report.markup import absent, number, table
 from fosp.report.results import metric_names
 from fosp.report.runs import Run
 
+HIDDEN = {"evaluation"}  # drawn with intervals as learning curves
 # Metric group -> heading and how to read it. Groups not named here follow at the end, folded away.
 GROUPS = {
     "train": ("Episodes while training", "Return and cost of the episodes that the agent collected; cost per frame."),
-    "evaluation": ("Evaluation episodes", "Mean return and cost on the fixed seeds; the same as the learning curves."),
     "calibration": (
         "Calibration",
         "Estimates along evaluation episodes against what then happened: mean estimate, mean error (estimate minus "
@@ -59,7 +59,7 @@ def training(runs: Sequence[Run]) -> str:
 
 
 def _groups(names: Sequence[str]) -> dict[str, list[str]]:
-    order = [*GROUPS, *sorted({name.partition("/")[0] for name in names} - set(GROUPS))]
+    order = [*GROUPS, *sorted({name.partition("/")[0] for name in names} - set(GROUPS) - HIDDEN)]
     grouped = {group: [name for name in names if name.startswith(f"{group}/")] for group in order}
     return {group: members for group, members in grouped.items() if members}
 
@@ -76,5 +76,14 @@ def _metric_group(runs: Sequence[Run], phase: str, clock: str, group: str, names
         lines = [(run.path.name, *merged(*series)) for run in runs if len((series := run.series(phase, name))[0])]
         panels.append((name.partition("/")[2].replace("_", " "), lines))
     heading, text = GROUPS.get(group, (group.capitalize(), ""))
-    svg = charts.metrics_chart(f"{phase}-{group}", panels, clock)
-    return f'<h3>{heading}</h3><p class="muted">{text}</p><div class="scroll">{svg}</div>'
+    parts = [f'<h3>{heading}</h3><p class="muted">{text}</p>']
+    curves = [(title, lines) for title, lines in panels if any(len(x) > 1 for _, x, _ in lines)]
+    if curves:
+        parts.append(f'<div class="scroll">{charts.metrics_chart(f"{phase}-{group}", curves, clock)}</div>')
+    once = [(title, lines) for title, lines in panels if all(len(x) == 1 for _, x, _ in lines)]
+    if once:
+        head = ("Measured once", *(html.escape(run.path.name) for run in runs))
+        values = [(title, {name: number(float(y[0])) for name, _, y in lines}) for title, lines in once]
+        rows = [("", (title, *(found.get(run.path.name, "-") for run in runs))) for title, found in values]
+        parts.append(table(head, rows))
+    return "".join(parts)

@@ -60,13 +60,13 @@ def film_frames(frames: np.ndarray | None, scene: np.ndarray | None, scale: int 
     if scene is None:
         return np.concatenate([picture.repeat(scale, 1).repeat(scale, 2) for picture in cameras], 2)
     side = scene.shape[1] // len(cameras)
-    column = np.concatenate([_resize(frames, side) for frames in cameras], 1)
+    column = np.concatenate([resized(frames, side, Image.Resampling.NEAREST) for frames in cameras], 1)
     return np.concatenate([scene[:, : side * len(cameras)], column], 2)
 
 
-def _resize(frames: np.ndarray, side: int) -> np.ndarray:
-    resized = [Image.fromarray(frame).resize((side, side), Image.Resampling.NEAREST) for frame in frames]
-    return np.stack([np.asarray(image) for image in resized])
+def resized(frames: np.ndarray, side: int, method: Image.Resampling = Image.Resampling.BOX) -> np.ndarray:
+    """Frames (T, h, w, 3) uint8 as squares (T, side, side, 3)."""
+    return np.stack([np.asarray(Image.fromarray(frame).resize((side, side), method)) for frame in frames])
 
 
 def mp4(frames: np.ndarray, fps: int) -> str:

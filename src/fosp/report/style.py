@@ -53,10 +53,13 @@ _RC: Any = {
 
 
 @contextmanager
-def figure(width: float, height: float) -> Iterator[Figure]:
-    """An empty figure of `width` x `height` CSS pixels in the report's style."""
+def figure(width: float, height: float, *, arranged: bool = True) -> Iterator[Figure]:
+    """An empty figure of `width` x `height` CSS pixels in the report's style.
+
+    Its parts are `arranged` around their labels, which takes as long again as drawing them, or left where they are put.
+    """
     with mpl.rc_context(_RC):
-        yield Figure(figsize=(width / 72, height / 72), layout="constrained")
+        yield Figure(figsize=(width / 72, height / 72), layout="constrained" if arranged else None)
 
 
 def to_svg(chart: Figure, name: str, description: str) -> str:
@@ -71,7 +74,7 @@ def to_svg(chart: Figure, name: str, description: str) -> str:
     svg = re.sub(r"<defs>\s*<style.*?</defs>", "", svg, flags=re.DOTALL)  # in a page it would style everything
     svg = re.sub(r"font: (?:(\d+) )?([\d.]+px) [^;\"]*", _font, svg)
     svg = re.sub(r"font-family: [^;\"]*;?", "", svg)
-    svg = re.sub(r"(\d\.\d\d)\d+", r"\1", svg)
+    svg = re.sub(r"<[^>]*>", _short_coordinates, svg)
     for colour, variable in _VARIABLES.items():
         svg = svg.replace(colour, f"var(--{variable})")
     width, height = (round(72 * size) for size in chart.get_size_inches())
@@ -79,6 +82,10 @@ def to_svg(chart: Figure, name: str, description: str) -> str:
     svg = re.sub(r'(<svg\b[^>]*?) height="[^"]*"', r"\1", svg, count=1)
     start = f'<svg class="chart" style="min-width:{min(width, 640)}px" width="{width}" height="{height}" role="img"'
     return svg.replace("<svg", f'{start} aria-label="{html.escape(description)}"', 1)
+
+
+def _short_coordinates(tag: re.Match[str]) -> str:
+    return re.sub(r"(\d\.\d\d)\d+", r"\1", tag[0])
 
 
 def _font(found: re.Match[str]) -> str:

@@ -1,0 +1,156 @@
+"""The whole path on a small budget: what `make demo` shows."""
+
+from __future__ import annotations
+
+import dataclasses
+import resource
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fosp.config import Config, preset
+
+PRESET = "laptop"
+ENVIRONMENT = "SafetyPointGoal1-v0"
+BEHAVIOURS = ("safe", "unsafe", "random")
+EPISODES = 24
+"""Episodes of the dataset, a third from each behaviour."""
+EVALUATION_EPISODES = 10
+"""Episodes in each row of the final table."""
+WORKERS = 2
+"""Processes that collect and evaluate."""
+OFFLINE_UPDATES = {"fosp": 500, "bc": 300}
+"""Gradient updates offline, by agent."""
+TRAINING: dict[str, Any] = {
+    "online_frames": 8_000,
+    "train_ratio": 16.0,
+    "evaluate_every": 0,
+    "evaluation_episodes": 1,
+    "log_every": 10,
+    "checkpoint_every": 100,
+    "replay_steps": 20_000,
+}
+"""What differs from the preset."""
+
+
+def demo(*, out: Path = Path("demo"), seed: int = 0, device: str = "auto") -> None:
+    """Collect, pretrain, fine-tune, evaluate, report: the whole path on SafetyPointGoal1 with pictures.
+
+    Takes about a quarter of an hour on two cores. Stopped at any moment, the same command goes on where it was.
+
+    Args:
+        out: Directory for the dataset, the runs and the report.
+        seed: Seed of everything random.
+        device: auto, cpu or cuda.
+    """
+    from fosp.cli.tables import print_results
+    from fosp.report.page import write_report
+    from fosp.report.results import final_results
+    from fosp.report.runs import load_run
+
+    begin = time.monotonic()
+    bc, offline, online = runs = [out / name for name in ("bc", "offline", "online")]
+    say(f"1. Collect {EPISODES} episodes of {ENVIRONMENT}: {', '.join(BEHAVIOURS)} in turn, pictures of two cameras.")
+    gather(out / "dataset", seed)
+    say(f"2. Offline: {OFFLINE_UPDATES['bc']} updates of behaviour cloning, the yardstick.")
+    learn(settings("bc", seed, device), out / "dataset", bc)
+    say(f"3. Offline: {OFFLINE_UPDATES['fosp']} updates of FOSP.")
+    learn(settings("fosp", seed, device), out / "dataset", offline)
+    say(f"4. Online: {TRAINING['online_frames']} frames of fine-tuning.")
+    adapt(settings("fosp", seed, device), offline, online)
+    say(f"5. Evaluate: {EVALUATION_EPISODES} episodes each, on seeds that no training has seen.")
+    judge(runs, device)
+    page = write_report(runs, out / "report.html")
+    print()
+    print_results(final_results([load_run(run) for run in runs]))
+    print(f"\nReport: {page}")
+    print(f"{(time.monotonic() - begin) / 60:.1f} minutes, at most {peak_gib():.1f} GiB of memory in one process.")
+
+
+def settings(agent: str, seed: int, device: str) -> Config:
+    """The preset on the demo's budget."""
+    base = preset(PRESET)
+    env = dataclasses.replace(base.env, id=ENVIRONMENT)
+    training = dataclasses.replace(base.training, **TRAINING, offline_updates=OFFLINE_UPDATES[agent])
+    return dataclasses.replace(base, agent=agent, seed=seed, device=device, env=env, training=training)
+
+
+def gather(path: Path, seed: int) -> None:
+    """Episodes of the scripted behaviours; those already there stay."""
+    from fosp.data import collect
+    from fosp.training.progress import make_progress
+
+    progress = make_progress()
+    progress.start(EPISODES, "collect")
+    try:
+        collect(
+            ENVIRONMENT,
+            BEHAVIOURS,
+            EPISODES,
+            path,
+            seed=seed,
+            workers=WORKERS,
+            observation="image",
+            on_episode=lambda done, summary: progress.update(return_=summary.total_reward, cost=summary.total_cost),
+        )
+    finally:
+        progress.close()
+
+
+def learn(config: Config, dataset: Path, run: Path) -> None:
+    """Train offline, as far as that has not been done."""
+    from fosp.cli.training import learn_offline
+
+    saved = progress_of(run)
+    if saved.get("update", -1) < config.training.offline_updates:
+        learn_offline(config, (dataset,), run, resume=bool(saved))
+
+
+def adapt(config: Config, source: Path, run: Path) -> None:
+    """Fine-tune, as far as that has not been done."""
+    from fosp.cli.training import learn_online
+
+    saved = progress_of(run)
+    counters = saved.get("counters", {})
+    done = counters.get("frames", -1) >= config.training.online_frames and counters["evaluated"] == counters["update"]
+    if not done:
+        learn_online(config, source, run, resume=bool(saved))
+
+
+def judge(runs: Sequence[Path], device: str) -> None:
+    """Evaluate the scripted behaviours and every run's agent, as far as that has not been done."""
+    from fosp.cli.measure import measure_agent, measure_behaviour
+    from fosp.report.runs import load_run
+    from fosp.training.progress import make_progress
+
+    def missing(run: Path, agent: str) -> bool:
+        found = (item for item in load_run(run).evaluations if item.agent == agent)
+        return not any(len(item.returns) == EVALUATION_EPISODES for item in found)
+
+    for behaviour in BEHAVIOURS:
+        if missing(runs[0], "random" if behaviour == "random" else f"behaviour:{behaviour}"):
+            measure_behaviour(behaviour, runs[0], None, EVALUATION_EPISODES, None, make_progress())
+    for run in runs:
+        if missing(run, load_run(run).config.agent):
+            video = run == runs[-1]
+            measure_agent(run, None, EVALUATION_EPISODES, "mean", None, WORKERS, video, device, make_progress())
+
+
+def progress_of(run: Path) -> dict[str, Any]:
+    """Counters of the checkpoint in `run`, {} where there is none."""
+    from fosp.training.checkpoint import checkpoint_info, has_checkpoint
+
+    return checkpoint_info(run)["loop"] if has_checkpoint(run) else {}
+
+
+def say(text: str) -> None:
+    """A headline between progress bars."""
+    print(f"\n{text}", flush=True)
+
+
+def peak_gib() -> float:
+    """Largest resident memory of this process or of one that it started, GiB."""
+    largest = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return largest * (1 if sys.platform == "darwin" else 1024) / 2**30

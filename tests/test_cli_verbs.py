@@ -1,0 +1,215 @@
+"""The verbs one after the other, as a user would call them, on a small world."""
+
+import json
+import os
+import shlex
+import signal
+
+import imageio.v2 as imageio
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import tiny
+from fosp.cli import demo as demo_module
+from fosp.cli import main
+from fosp.config import load_config
+from fosp.data import Dataset
+from fosp.report.runs import load_run
+from fosp.training import progress as progress_module
+from fosp.training.progress import SilentProgress
+from scenery import SCENE
+
+SMALL = ["--preset", "test", "--device", "cpu", "--env", SCENE, "--env.observation", "vector", "--env.action_repeat", 1,
+         "--env.time_limit", 20, "--training.offline_updates", 6, "--training.online_frames", 40,
+         "--training.checkpoint_every", 3, "--training.log_every", 6]  # fmt: skip
+
+
+def run(*words):
+    return main([str(word) for word in words])
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A dataset, a pretrained run and a fine-tuned one."""
+    home = tmp_path_factory.mktemp("home")
+    data = ["--env", SCENE, "--policy", "random", "--observation", "vector", "--action_repeat", 1, "--workers", 1]
+    assert run("collect", *data, "--episodes", 4, "--out", home / "data") == 0
+    assert run("pretrain", "--dataset", home / "data", "--run", home / "run", "--seed", 7, *SMALL) == 0
+    assert run("finetune", "--from", home / "run", "--run", home / "tuned", "--training.train_ratio", 2.0) == 0
+    return home
+
+
+def test_collect_continues_to_the_number_asked_for(home, capsys):
+    words = ["--env", SCENE, "--policy", "random", "--observation", "vector", "--action_repeat", 1, "--workers", 1]
+    assert run("collect", *words, "--episodes", 2, "--out", home / "grown") == 0
+    first = Dataset(home / "grown")[0]
+    assert run("collect", *words, "--episodes", 3, "--out", home / "grown") == 0
+    assert "3 episodes, 60 steps" in capsys.readouterr().out
+    assert len(Dataset(home / "grown")) == 3
+    assert np.array_equal(Dataset(home / "grown")[0].actions, first.actions)
+
+
+def test_flags_reach_the_run_and_fine_tuning_inherits_them(home):
+    config, tuned = load_config(home / "run" / "config.yaml"), load_config(home / "tuned" / "config.yaml")
+    assert (config.preset, config.seed, config.env.id) == ("test", 7, SCENE)
+    assert config.training.offline_updates == 6
+    assert tuned.training.train_ratio == 2.0
+    assert tuned.world_model == config.world_model
+    assert tuned.seed == 7
+
+
+def test_runs_note_machine_and_data(home):
+    for name in ("run", "tuned"):
+        run_ = load_run(home / name)
+        assert "cores" in run_.machine["processor"]
+        assert run_.dataset.name == "data"
+        assert len(run_.dataset.returns) == 4
+
+
+def test_evaluate_appends_agent_and_yardstick(home, capsys):
+    before = len(load_run(home / "tuned").evaluations)
+    assert run("evaluate", "--from", home / "tuned", "--episodes", 3, "--mode", "sample", "--device", "cpu") == 0
+    assert run("evaluate", "--from", home / "tuned", "--episodes", 2, "--policy", "random") == 0
+    found = load_run(home / "tuned").evaluations
+    assert [(item.agent, item.mode, len(item.returns)) for item in found[before:]] == [
+        ("fosp", "sample", 3),
+        ("random", "sample", 2),
+    ]
+    assert (found[before].phase, found[before].frames) == ("online", 40)
+    assert found[before].cost_regret is not None
+    shown = capsys.readouterr().out
+    assert "FOSP, after fine-tuning, sampled actions" in shown
+    assert "Random actions" in shown
+
+
+def test_evaluation_video_shows_the_same_episode_from_outside(home):
+    assert run("evaluate", "--from", home / "tuned", "--episodes", 1, "--video", "--device", "cpu") == 0
+    with np.load(home / "tuned" / "artifacts" / "film.npz") as film:
+        assert film["scene"].shape == (20, 360, 360, 3)
+        # The scene brightens while the point is in the hazard, one frame after the step whose cost it is.
+        bright = film["scene"].max((1, 2, 3)) > 200
+        assert np.array_equal(bright[1:], film["cost"][:-1] > 0)
+        assert film["violation"].shape == (20,)
+
+
+def test_report_covers_all_runs(home, capsys):
+    assert run("report", home / "run", home / "tuned", "--out", home / "page.html") == 0
+    page = (home / "page.html").read_text(encoding="utf-8")
+    assert "FOSP, after offline training" in page
+    assert "FOSP, after fine-tuning" in page
+    assert "random (4)" in page
+
+
+@pytest.mark.parametrize("policy", ["random", "tuned"])
+def test_play_writes_a_video(home, tmp_path, policy, capsys):
+    who = home / policy if policy == "tuned" else policy
+    assert run("play", "--policy", who, "--env", SCENE, "--out", tmp_path / "clip.mp4", "--device", "cpu") == 0
+    frames = imageio.mimread(tmp_path / "clip.mp4")
+    assert frames[0].shape == (360, 360, 3)
+    steps = 20 if policy == "tuned" else 5  # the run holds an action for one frame, the default is four
+    assert len(frames) == steps
+    assert f"{steps} steps" in capsys.readouterr().out
+
+
+def test_collect_records_a_trained_agent(home):
+    words = ["collect", "--env", SCENE, "--policy", home / "run", "--out", home / "own", "--device", "cpu"]
+    assert run(*words, "--episodes", 2, "--seed", 30) == 0
+    assert run(*words, "--episodes", 3, "--seed", 30) == 0
+    data = Dataset(home / "own")
+    assert [episode.seed for episode in data] == [30, 31, 32]
+    assert {summary.behaviour for summary in data.summaries()} == {"fosp"}
+
+
+def test_datasets_go_out_and_come_back(home, capsys):
+    assert run("dataset", "export", home / "data", "--out", home / "npz") == 0
+    back = ["--out", home / "back", "--env", SCENE]
+    assert run("dataset", "import", home / "npz", *back) == 0
+    assert np.array_equal(Dataset(home / "back")[3].rewards, Dataset(home / "data")[3].rewards)
+    assert run("dataset", "mix", home / "data", "--counts", "random=2", "--out", home / "mixed") == 0
+    assert len(Dataset(home / "mixed")) == 2
+    capsys.readouterr()
+    assert run("dataset", "info", home / "mixed", home / "back") == 0
+    assert capsys.readouterr().out.count("vector 2, action 1") == 2
+
+
+def test_ctrl_c_saves_and_the_printed_command_goes_on(home, tmp_path, monkeypatch, capsys):
+    class Pressing(SilentProgress):
+        def update(self, n=1, **figures):
+            self.updates = getattr(self, "updates", 0) + n
+            if self.updates == 4:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(progress_module, "make_progress", Pressing)
+    words = ["pretrain", "--dataset", home / "data", "--run", tmp_path / "run", "--seed", 7, *SMALL]
+    assert run(*words) == 130
+    error = capsys.readouterr().err
+    assert f"{tmp_path / 'run'} is saved. Go on with: fosp pretrain" in error
+    assert json.loads((tmp_path / "run" / "checkpoint" / "state.json").read_text())["loop"]["update"] < 6
+    monkeypatch.setattr(progress_module, "make_progress", SilentProgress)
+    assert run(*shlex.split(error.partition("Go on with: fosp ")[2])) == 0
+    resumed, whole = (
+        load_file(folder / "checkpoint" / "model.safetensors") for folder in (tmp_path / "run", home / "run")
+    )
+    assert resumed.keys() == whole.keys()
+    assert all(torch.equal(resumed[name], whole[name]) for name in whole)
+
+
+BAD = {
+    "already holds a run": ["pretrain", "--dataset", "{home}/data", "--run", "{home}/run", *SMALL],
+    "own settings": ["pretrain", "--run", "{home}/run", "--resume", "--seed", 8],
+    "contradicts": ["finetune", "--from", "{home}/run", "--run", "{home}/new", "--preset", "paper"],
+    "no agent 'nobody'": ["pretrain", "--dataset", "{home}/data", "--run", "{home}/new", "--agent", "nobody", *SMALL],
+    "vector": ["evaluate", "--from", "{home}/run", "--env", "SafetyPointGoal1-v0", "--episodes", 1],
+    "image": ["pretrain", "--dataset", "{home}/data", "--run", "{home}/n2", *SMALL, "--env.observation", "image"],
+    "is unknown": ["evaluate", "--from", "{home}/run", "--env", "Nothing-v0", "--episodes", 1],
+    "no device": ["evaluate", "--from", "{home}/run", "--device", "abacus"],
+    "truncated or damaged": ["pretrain", "--dataset", "{home}/cut", "--run", "{home}/n3", *SMALL],
+    "not both": ["collect", "--policy", "safe", "{home}/run", "--out", "{home}/n4"],
+    "privileged": ["play", "--policy", "safe", "--env", SCENE, "--out", "{home}/clip.mp4"],
+    "no checkpoint": ["evaluate", "--from", "{home}/empty"],
+}
+
+
+@pytest.fixture(scope="module")
+def damaged(home):
+    """Beside the good: a dataset whose episode file is cut, and a run without a checkpoint."""
+    tiny.write_dataset(home / "cut", [tiny.play(i, None) for i in range(2)], SCENE)
+    file = sorted((home / "cut").rglob("*.hdf5"), key=lambda path: path.stat().st_size)[-1]
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    (home / "empty").mkdir()
+    (home / "empty" / "config.yaml").write_bytes((home / "run" / "config.yaml").read_bytes())
+    return home
+
+
+@pytest.mark.parametrize("complaint", BAD)
+def test_bad_input_is_one_line_and_exit_code_2(damaged, complaint, capsys):
+    before = (damaged / "run" / "config.yaml").read_bytes()
+    assert run(*(str(word).format(home=damaged) for word in BAD[complaint])) == 2
+    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("fosp:")]
+    assert len(errors) == 1
+    assert complaint in errors[0]
+    assert (damaged / "run" / "config.yaml").read_bytes() == before
+
+
+def test_the_demo_runs_through_and_a_second_call_repeats_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(demo_module, "ENVIRONMENT", "scenery:TinyBothScene-v0")
+    monkeypatch.setattr(demo_module, "BEHAVIOURS", ("random",))
+    monkeypatch.setattr(demo_module, "EPISODES", 3)
+    monkeypatch.setattr(demo_module, "EVALUATION_EPISODES", 2)
+    monkeypatch.setattr(demo_module, "WORKERS", 1)
+    monkeypatch.setattr(demo_module, "PRESET", "test")
+    monkeypatch.setattr(demo_module, "OFFLINE_UPDATES", {"fosp": 2, "bc": 2})
+    changes = {"online_frames": 20, "checkpoint_every": 2, "batch_size": 2, "sequence_length": 4}
+    monkeypatch.setattr(demo_module, "TRAINING", demo_module.TRAINING | changes)
+    assert run("demo", "--out", tmp_path / "demo", "--device", "cpu") == 0
+    shown = capsys.readouterr().out
+    for text in ("Random actions", "Behaviour cloning", "FOSP, after offline training", "FOSP, after fine-tuning"):
+        assert text in shown
+    assert f"Report: {tmp_path / 'demo' / 'report.html'}" in shown
+    lines = (tmp_path / "demo" / "online" / "metrics.jsonl").read_text()
+    evaluations = (tmp_path / "demo" / "offline" / "evaluations.jsonl").read_text()
+    assert run("demo", "--out", tmp_path / "demo", "--device", "cpu") == 0
+    assert (tmp_path / "demo" / "online" / "metrics.jsonl").read_text() == lines
+    assert (tmp_path / "demo" / "offline" / "evaluations.jsonl").read_text() == evaluations
