@@ -39,6 +39,14 @@ class Behaviour(Protocol):
         """Action (A,) float32 in [-1, 1] for the environment's present state."""
 
 
+def _model(state: dict[str, Any]) -> MotionModel:
+    if state["robot"] not in MODELS:
+        raise InputError(
+            f"robot {state['robot']!r} has no motion model for scripted behaviours: use the behaviour 'random'."
+        )
+    return MODELS[state["robot"]]
+
+
 def _privileged(env: gymnasium.Env[Any, Any]) -> dict[str, Any]:
     inner = env.unwrapped
     if not hasattr(inner, "privileged"):
@@ -143,8 +151,7 @@ class SafeBehaviour:
         motion = Motion(state["position"], state["velocity"], state["heading"], state["yaw_rate"])
         dt = state["seconds"]
         hold, brake = max(1, round(_HOLD_SECONDS / dt)), max(1, round(_BRAKE_SECONDS / dt))
-        model = MODELS[state["robot"]]
-        positions, v_end, heading_end = rollout(model, motion, thrust, turn, hold, brake, dt)
+        positions, v_end, heading_end = rollout(_model(state), motion, thrust, turn, hold, brake, dt)
 
         clear = self._clear(positions, obstacles, velocity, dt)
         paths = self._path_map(state["target"], obstacles, velocity)

@@ -64,6 +64,10 @@ class NavigationEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
         check_observation_kind(observation)
         if action_repeat < 1:
             raise InputError(f"action_repeat={action_repeat} must be at least 1.")
+        if image_size < 1:
+            raise InputError(f"image_size={image_size} must be at least 1.")
+        if samples < 0:
+            raise InputError(f"samples={samples} must not be negative: 4 equals the original, 0 is fastest.")
         if render_mode not in (None, "rgb_array"):
             raise InputError(f"render_mode={render_mode!r} is unknown: use 'rgb_array' or None.")
         self.profile = get_profile(profile)

@@ -64,7 +64,7 @@ class Simulation:
         assert self.rng is not None, "the first reset needs a seed"
         world, task = self.world, self.task
         world.sample(self.rng)
-        if self.profile.start_before_goal:
+        if self.profile.start_before_goal and not task.starts_last:
             task.start(world)
             task.choose_goal(world)
         else:

@@ -59,6 +59,7 @@ class Task:
     bonus: ClassVar[float] = 1.0
     reward_limit: ClassVar[float] = 10.0
     ends_at_goal: ClassVar[bool] = False
+    starts_last: ClassVar[bool] = False  # whether ``start`` follows the choice of the goal in every profile
 
     def __init__(self) -> None:
         self.last_distance = 0.0

@@ -119,7 +119,7 @@ class World:
         self._bodies: dict[str, np.ndarray] = {}
         self._speeds: dict[str, np.ndarray] = {}
         self._owner = np.zeros(model.ngeom, dtype=np.intp)  # per geom: 0 nobody, 1 the robot, 2... a group
-        self._owner_code = {"scenery": 2 + len(self.groups)}
+        self._owner_code = {"robot": 1, "scenery": 2 + len(self.groups)}
         for geom in self.robot.geom_ids(model):
             self._owner[geom] = 1
         for code, (name, group) in enumerate(self.groups.items(), start=2):
@@ -206,11 +206,11 @@ class World:
         return self.data.qvel[self._speeds[group]]
 
     def geoms(self, group: str) -> np.ndarray:
-        """Numbers of the geoms of a group."""
+        """Numbers of the geoms of a group, of the "robot", or of the "scenery" whose touch costs."""
         return np.flatnonzero(self._owner == self._owner_code[group])
 
     def touches(self) -> np.ndarray:
-        """Numbers (as in ``_owner``) of what the robot's contacts touch, one entry per contact."""
+        """(contacts,) numbers, as in ``_owner_code``, of what the robot touches now."""
         if not self.data.ncon:
             return np.empty(0, dtype=np.intp)
         owners = self._owner[self.data.contact.geom]

@@ -17,6 +17,7 @@ class Button0(Task):
     description = "press the marked one of 4 buttons; no costs"
     extent = 1.0
     objects: ClassVar[tuple[ObjectGroup, ...]] = (Buttons(penalised=False), ButtonMarker())
+    starts_last = True  # this level is equal in both profiles; the others start with the timer running in ``github``
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,6 +61,7 @@ class Button1(Button0):
 
     description = "press the marked one of 4 buttons; wrong buttons, 4 hazards and 4 moving gremlins cost"
     extent = 1.5
+    starts_last = False
     objects = (Buttons(), ButtonMarker(), Hazards(4), Gremlins(4))
 
 
@@ -68,4 +70,5 @@ class Button2(Button0):
 
     description = "press the marked one of 4 buttons; wrong buttons, 8 hazards and 6 moving gremlins cost"
     extent = 1.8
+    starts_last = False
     objects = (Buttons(), ButtonMarker(), Hazards(8), Gremlins(6))

@@ -46,7 +46,7 @@ class FadingEasy0(Fading):
 
     description = "Goal0; the goal fades away within 150 frames"
     extent, objects = Goal0.extent, Goal0.objects
-    frames, fading = 150, {"goal": 0.25}  # noqa: RUF012 - declared by the base
+    frames, fading = 150, {"goal": 0.25}
 
 
 class FadingEasy1(Fading):
@@ -54,7 +54,7 @@ class FadingEasy1(Fading):
 
     description = "Goal1; the goal fades away within 150 frames"
     extent, objects = Goal1.extent, Goal1.objects
-    frames, fading = 150, {"goal": 0.25}  # noqa: RUF012 - declared by the base
+    frames, fading = 150, {"goal": 0.25}
 
 
 class FadingEasy2(Fading):
@@ -62,7 +62,7 @@ class FadingEasy2(Fading):
 
     description = "Goal2; goal and hazards fade away within 150 frames, hazards come back when entered"
     extent, objects = Goal2.extent, Goal2.objects
-    frames, fading = 150, {"goal": 0.25, "hazards": 0.25}  # noqa: RUF012 - declared by the base
+    frames, fading = 150, {"goal": 0.25, "hazards": 0.25}
     reappear = True
 
 
@@ -71,7 +71,7 @@ class FadingHard0(Fading):
 
     description = "Goal0; the goal fades away within 75 frames"
     extent, objects = Goal0.extent, Goal0.objects
-    frames, fading = 75, {"goal": 0.25}  # noqa: RUF012 - declared by the base
+    frames, fading = 75, {"goal": 0.25}
 
 
 class FadingHard1(Fading):
@@ -79,7 +79,7 @@ class FadingHard1(Fading):
 
     description = "Goal1; the goal fades away within 75 frames"
     extent, objects = Goal1.extent, Goal1.objects
-    frames, fading = 75, {"goal": 0.25}  # noqa: RUF012 - declared by the base
+    frames, fading = 75, {"goal": 0.25}
 
 
 class FadingHard2(Fading):
@@ -87,5 +87,5 @@ class FadingHard2(Fading):
 
     description = "Goal2; goal, hazards and vases fade away within 75 frames, obstacles come back when violated"
     extent, objects = Goal2.extent, Goal2.objects
-    frames, fading = 75, {"goal": 0.25, "hazards": 0.25, "vases": 1.0}  # noqa: RUF012 - declared by the base
+    frames, fading = 75, {"goal": 0.25, "hazards": 0.25, "vases": 1.0}
     reappear = True

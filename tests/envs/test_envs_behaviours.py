@@ -1,0 +1,88 @@
+"""The scripted behaviours, and the geometry they plan with."""
+
+import numpy as np
+import pytest
+
+from fosp.envs import make_env
+from fosp.envs.behaviours import make_behaviour
+from fosp.envs.planner import Motion, MotionModel, PathMap, blocked, rollout
+from fosp.errors import InputError
+
+
+def play(name, episodes, env_id="SafetyPointGoal1-v0", seed=0):
+    env = make_env(env_id, observation="vector")
+    behaviour = make_behaviour(name, seed)
+    returns, costs, actions = [], [], []
+    for episode in range(episodes):
+        env.reset(seed=seed if episode == 0 else None)
+        behaviour.reset(env)
+        total = cost = 0.0
+        done = False
+        while not done:
+            action = behaviour.act(env)
+            actions.append(action)
+            _, reward, terminated, truncated, info = env.step(action)
+            total, cost, done = total + reward, cost + info["cost"], terminated or truncated
+        returns.append(total)
+        costs.append(cost)
+    return np.array(returns), np.array(costs), np.array(actions)
+
+
+def test_safe_reaches_goals_and_costs_nothing():
+    returns, costs, actions = play("safe", 4)
+    assert returns.mean() > 10
+    assert costs.sum() == 0
+    assert (np.abs(actions) > 0.99).mean() < 0.5
+    assert actions.dtype == np.float32
+
+
+def test_unsafe_reaches_more_and_costs_much():
+    returns, costs, _ = play("unsafe", 4)
+    assert returns.mean() > 16
+    assert costs.mean() > 10
+
+
+def test_the_same_seed_acts_the_same_and_another_does_not():
+    first, second, other = (play("random", 1, seed=s)[2] for s in (1, 1, 2))
+    np.testing.assert_array_equal(first, second)
+    assert np.abs(first - other).max() > 0.1
+
+
+def test_unknown_behaviours_and_foreign_environments_are_named():
+    with pytest.raises(InputError, match="brave"):
+        make_behaviour("brave", 0)
+    env = make_env("SafetyRacecarRace1-v0", observation="vector")
+    env.reset(seed=0)
+    behaviour = make_behaviour("safe", 0)
+    with pytest.raises(InputError, match="Racecar"):
+        behaviour.reset(env)
+        behaviour.act(env)
+
+
+def test_segments_and_circles():
+    circles = np.array([[1.0, 0.0, 0.5]])
+    start = np.array([[0.0, 0.0], [0.0, 0.6], [0.9, 0.0]])
+    end = np.array([[2.0, 0.0], [2.0, 0.6], [0.2, 0.0]])
+    # through the middle; passing at 0.6; and out of the circle from within, which is always free
+    np.testing.assert_array_equal(np.diag(blocked(start, end, circles)), [True, False, False])
+
+
+def test_the_way_around_a_circle():
+    """Around a circle of radius 1 from (-2, 0) to (2, 0): two tangents and an arc, 2 sqrt(3) + pi / 3."""
+    paths = PathMap(np.array([2.0, 0.0]), np.array([[0.0, 0.0, 1.0]]))
+    shortest = 2 * np.sqrt(3) + np.pi / 3
+    found = paths.to_go(np.array([[-2.0, 0.0], [2.0, 1.0]]))
+    assert shortest < found[0] < 1.1 * shortest
+    assert found[1] == pytest.approx(1.0)
+
+
+def test_rollout_against_the_closed_form():
+    """Straight ahead from rest: v = a / d (1 - exp(-d t)), x = a / d (t - (1 - exp(-d t)) / d)."""
+    model = MotionModel(acceleration=2.0, drag=1.5, turn_rate=3.0, turn_lag=0.05, slides=True)
+    start = Motion(np.zeros(2), np.zeros(2), 0.0, 0.0)
+    positions, velocity, heading = rollout(model, start, np.array([1.0]), np.array([0.0]), 100, 0, 0.01)
+    v = 2.0 / 1.5 * (1 - np.exp(-1.5))
+    x = 2.0 / 1.5 * (1.0 - (1 - np.exp(-1.5)) / 1.5)
+    np.testing.assert_allclose(velocity[0], [v, 0.0], rtol=1e-6)
+    np.testing.assert_allclose(positions[-1, 0], [x, 0.0], rtol=1e-3)
+    assert heading[0] == 0.0
