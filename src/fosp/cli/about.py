@@ -25,10 +25,12 @@ def envs() -> None:
     """
     from fosp.envs import list_envs
 
-    for info in list_envs():
+    infos = list_envs()
+    width = 2 + max(len(info.id) for info in infos)
+    for info in infos:
         costs = f"costs: {', '.join(info.costs)}" if info.costs else "no costs"
         shapes = f"image 64x64x6, vector {info.vector_size}; action {info.action_size}; {info.frames} frames"
-        print(f"{info.id:<22}{info.description}\n{'':<22}{shapes}; {costs}")
+        print(f"{info.id:<{width}}{info.description}\n{'':<{width}}{shapes}; {costs}")
     print("\nAny other Gymnasium id works as well if its info carries 'cost'.")
 
 
