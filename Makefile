@@ -29,10 +29,10 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-wheel: $(VENV)/.torch
+wheel: | $(VENV)/bin/python
 	rm -rf build dist
 	$(BIN)/pip wheel . --no-deps --quiet --wheel-dir dist
-	$(BIN)/python -m zipfile --list dist/fosp-*.whl | grep -E "fosp/cli|licenses/(LICENSE|NOTICE)"
+	$(BIN)/python -m zipfile --list dist/fosp-*.whl | grep -E "cli/demo|page.css|LICENSE|NOTICE"
 
 clean:
 	rm -rf $(VENV) build dist
