@@ -54,8 +54,8 @@ def test_unknown_behaviours_and_foreign_environments_are_named():
     env = make_env("SafetyRacecarRace1-v0", observation="vector")
     env.reset(seed=0)
     behaviour = make_behaviour("safe", 0)
+    behaviour.reset(env)
     with pytest.raises(InputError, match="Racecar"):
-        behaviour.reset(env)
         behaviour.act(env)
 
 

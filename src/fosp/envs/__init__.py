@@ -1,7 +1,11 @@
 """Environments: the Safety-Gymnasium navigation tasks, other authors' environments, and scripted behaviours."""
 
-from fosp.envs.make import EnvInfo, list_envs, make_env, register_gymnasium
-from fosp.envs.vector import make_vec_env
+from fosp.envs import gl
+
+gl.import_mujoco()  # before anything imports mujoco, which fails where an OpenGL library is missing
+
+from fosp.envs.make import EnvInfo, list_envs, make_env, register_gymnasium  # noqa: E402
+from fosp.envs.vector import make_vec_env  # noqa: E402
 
 __all__ = ["EnvInfo", "list_envs", "make_env", "make_vec_env", "register_gymnasium"]
 

@@ -7,6 +7,7 @@ import ctypes.util
 import glob
 import importlib
 import os
+import sys
 from typing import Any
 
 from fosp.errors import InputError
@@ -35,6 +36,36 @@ def has_gpu_driver() -> bool:
     nvidia = os.path.exists("/dev/nvidiactl") and _loads("libEGL_nvidia.so.0")
     mesa = bool(glob.glob("/dev/dri/renderD*")) and _loads("libEGL_mesa.so.0")
     return (nvidia or mesa) and _loads("libEGL.so.1")
+
+
+def _library_of(backend: str) -> bool:
+    """Whether the library that ``import mujoco`` loads for this value of MUJOCO_GL is there."""
+    if backend == "osmesa":
+        return _loads("libOSMesa.so.8", "libOSMesa.so")
+    if backend == "egl":
+        return _loads("libEGL.so.1")
+    try:
+        importlib.import_module("glfw")
+    except (ImportError, OSError):
+        return False
+    return True
+
+
+def import_mujoco() -> None:
+    """Imports mujoco also where the library of the OpenGL back end that it would load is missing.
+
+    Mujoco loads it at import and fails without it, but physics and vector observations need none.
+    """
+    asked = os.environ.get("MUJOCO_GL")
+    if "mujoco" in sys.modules or _library_of((asked or "").lower().strip()):
+        return
+    os.environ["MUJOCO_GL"] = "disable"
+    try:
+        importlib.import_module("mujoco")
+    finally:
+        del os.environ["MUJOCO_GL"]
+        if asked is not None:
+            os.environ["MUJOCO_GL"] = asked
 
 
 def choose_backend() -> str:

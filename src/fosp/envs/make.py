@@ -106,6 +106,8 @@ def make_env(
     register_gymnasium()
     own = env_id if env_id.startswith(f"{NAMESPACE}/") else f"{NAMESPACE}/{env_id}"
     if own in gymnasium.registry:
+        if render_mode not in (None, "rgb_array"):
+            raise InputError(f"render_mode={render_mode!r} is unknown: use 'rgb_array' or None.")
         return gymnasium.make(
             own,
             observation=observation,

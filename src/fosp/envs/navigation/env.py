@@ -68,8 +68,6 @@ class NavigationEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
             raise InputError(f"image_size={image_size} must be at least 1.")
         if samples < 0:
             raise InputError(f"samples={samples} must not be negative: 4 equals the original, 0 is fastest.")
-        if render_mode not in (None, "rgb_array"):
-            raise InputError(f"render_mode={render_mode!r} is unknown: use 'rgb_array' or None.")
         self.profile = get_profile(profile)
         task_class, robot_spec = get_task(task, robot)
         self.simulation = Simulation(robot_spec, task_class(), self.profile)

@@ -55,6 +55,7 @@ def drawing_model(world: World) -> mujoco.MjModel:
     model = mujoco.MjModel.from_xml_string(world.xml(drawing=True, extra_assets=ball_mesh()), pictures())
     planes = model.geom_type == mujoco.mjtGeom.mjGEOM_PLANE.value
     model.geom_size[planes, 2] = model.geom_size[planes, 0]  # spacing of the lines that cut a plane
+    model.vis.quality.shadowsize = 0  # no light casts shadows, and the buffer for them would take 64 MiB
     if not (model.geom_type == mujoco.mjtGeom.mjGEOM_CAPSULE.value).any():  # a capsule's ends need the rings
         model.vis.quality.numstacks = 2
     return model

@@ -26,7 +26,7 @@ def _smooth_noise(rng: np.random.Generator, cells: int) -> np.ndarray:
 def _cloud(seed: int) -> np.ndarray:
     """(SIZE, SIZE) noise of several grain sizes, about [-1, 1]."""
     rng = np.random.default_rng(seed)
-    return sum(_smooth_noise(rng, cells) * weight for cells, weight in ((4, 0.4), (16, 0.35), (64, 0.25)))
+    return np.sum([_smooth_noise(rng, cells) * weight for cells, weight in ((4, 0.4), (16, 0.35), (64, 0.25))], axis=0)
 
 
 def _shade(colour: tuple[float, float, float], brightness: np.ndarray) -> np.ndarray:
