@@ -91,7 +91,7 @@ class NavigationEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
         low64, high64 = np.array(robot_spec.control_low), np.array(robot_spec.control_high)
         self._middle, self._half = (high64 + low64) / 2, (high64 - low64) / 2
         self._eyes = Renderer(self.profile.cameras, image_size, image_size, samples)
-        self._onlooker = Renderer(("fixedfar",), SCENE_SIZE[1], SCENE_SIZE[0], samples)
+        self._onlooker = Renderer((self.simulation.task.view(),), SCENE_SIZE[1], SCENE_SIZE[0], samples)
         self._running = False
 
     def reset(

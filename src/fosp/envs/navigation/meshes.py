@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -28,32 +29,42 @@ def _counter_clockwise(outline: Outline) -> Outline:
     return outline if area > 0 else tuple(reversed(outline))
 
 
-def solid(name: str, bottom: Outline, top: Outline, z0: float, z1: float, tile: float = 1.0) -> str:
-    """XML of a convex solid between two outlines of equally many corners.
+def shrunk(outline: Outline, factor: float) -> Outline:
+    """The outline scaled about the mean of its corners."""
+    x, y = (sum(c) / len(outline) for c in zip(*outline, strict=True))
+    return [(x + factor * (px - x), y + factor * (py - y)) for px, py in outline]
+
+
+def solid(name: str, rings: Sequence[tuple[Outline, float]], tile: float = 1.0) -> str:
+    """XML of a convex solid through outlines of equally many corners at rising heights.
 
     Args:
         name: of the mesh.
-        bottom, top: outlines in metres at the heights ``z0`` and ``z1``.
-        tile: metres that one repetition of the texture covers; sides are wrapped around, the top is seen from above.
+        rings: outlines in metres and their heights, from below.
+        tile: metres that one repetition of the texture covers; it is wrapped around the sides and laid on the top.
     """
-    bottom, top = _counter_clockwise(bottom), _counter_clockwise(top)
+    rings = [(_counter_clockwise(outline), z) for outline, z in rings]
     vertices: list[tuple[float, float, float]] = []
     texture: list[tuple[float, float]] = []
     faces: list[tuple[int, int, int]] = []
-    along = 0.0
-    for i in range(len(bottom)):
-        j = (i + 1) % len(bottom)
-        step = math.dist(bottom[i], bottom[j])
+    ground = rings[0][1]
+    for (lower, z0), (upper, z1) in pairwise(rings):
+        along = 0.0
+        for i in range(len(lower)):
+            j = (i + 1) % len(lower)
+            step = math.dist(lower[i], lower[j])
+            first = len(vertices)
+            vertices += [(*lower[i], z0), (*lower[j], z0), (*upper[j], z1), (*upper[i], z1)]
+            u0, u1 = along / tile, (along + step) / tile
+            v0, v1 = (1 - (z - ground) / tile for z in (z0, z1))  # pictures count rows from the top
+            texture += [(u0, v0), (u1, v0), (u1, v1), (u0, v1)]
+            faces += [(first, first + 1, first + 2), (first, first + 2, first + 3)]
+            along += step
+    for (outline, z), flip in ((rings[-1], False), (rings[0], True)):
         first = len(vertices)
-        vertices += [(*bottom[i], z0), (*bottom[j], z0), (*top[j], z1), (*top[i], z1)]
-        u0, u1, v1 = along / tile, (along + step) / tile, (z1 - z0) / tile
-        texture += [(u0, 0), (u1, 0), (u1, v1), (u0, v1)]
-        faces += [(first, first + 1, first + 2), (first, first + 2, first + 3)]
-        along += step
-    for outline, z, flip in ((top, z1, False), (bottom, z0, True)):
-        first = len(vertices)
+        left, bottom = (min(c) for c in zip(*outline, strict=True))
         vertices += [(x, y, z) for x, y in outline]
-        texture += [(x / tile, y / tile) for x, y in outline]
+        texture += [((x - left) / tile, 1 - (y - bottom) / tile) for x, y in outline]
         fan = [(first, first + i, first + i + 1) for i in range(1, len(outline) - 1)]
         faces += [(a, c, b) for a, b, c in fan] if flip else fan
     return _mesh(name, vertices, faces, texture)
@@ -61,7 +72,7 @@ def solid(name: str, bottom: Outline, top: Outline, z0: float, z1: float, tile: 
 
 def prism(name: str, outline: Outline, z0: float, z1: float, tile: float = 1.0) -> str:
     """XML of an upright prism."""
-    return solid(name, outline, outline, z0, z1, tile)
+    return solid(name, [(outline, z0), (outline, z1)], tile)
 
 
 def bush(name: str, radius: tuple[float, float], z0: float, z1: float, seed: int) -> str:

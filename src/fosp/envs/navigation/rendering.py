@@ -9,6 +9,7 @@ import numpy as np
 
 from fosp.envs.gl import create_context
 from fosp.envs.navigation.materials import pictures
+from fosp.envs.navigation.task import View
 from fosp.envs.navigation.world import World
 from fosp.envs.navigation.xml import numbers
 
@@ -69,7 +70,7 @@ class Renderer:
     OpenGL.
     """
 
-    def __init__(self, cameras: tuple[str, ...], width: int, height: int, samples: int = SAMPLES) -> None:
+    def __init__(self, cameras: tuple[str | View, ...], width: int, height: int, samples: int = SAMPLES) -> None:
         self.cameras, self.width, self.height, self.samples = cameras, width, height, samples
         self._gl: Any = None
 
@@ -88,10 +89,15 @@ class Renderer:
         self._option.geomgroup[:] = 1  # by default MuJoCo hides the groups of hazards, vases, gremlins and goals
         self._option.sitegroup[:] = 0  # the only site lies inside the robot
         self._views = []
-        for i, name in enumerate(self.cameras):
+        for i, source in enumerate(self.cameras):
             camera = mujoco.MjvCamera()
-            camera.type = mujoco.mjtCamera.mjCAMERA_FIXED.value
-            camera.fixedcamid = model.camera(name).id
+            if isinstance(source, View):
+                camera.type = mujoco.mjtCamera.mjCAMERA_FREE.value
+                camera.lookat[:] = source.target
+                camera.distance, camera.azimuth, camera.elevation = source.distance, 90.0, source.elevation
+            else:
+                camera.type = mujoco.mjtCamera.mjCAMERA_FIXED.value
+                camera.fixedcamid = model.camera(source).id
             self._views.append((camera, mujoco.MjrRect(i * self.width, 0, self.width, self.height)))
         self._whole = mujoco.MjrRect(0, 0, total, self.height)
         self._pixels = np.empty((self.height, total, 3), dtype=np.uint8)

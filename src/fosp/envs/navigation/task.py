@@ -17,6 +17,16 @@ if TYPE_CHECKING:
     from fosp.envs.navigation.world import World
 
 
+@dataclass(frozen=True)
+class View:
+    """From where a person looks at a task: towards ``target`` (metres) from ``distance`` metres and ``elevation``
+    degrees below the horizontal."""
+
+    distance: float
+    target: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    elevation: float = -50.0
+
+
 CHECKER = Checker("matplane", repeat=10, reflectance=0.1)
 
 
@@ -77,6 +87,10 @@ class Task:
     def scenery_geoms(self) -> tuple[str, ...]:
         """Names of scenery geoms whose touch costs."""
         return ()
+
+    def view(self) -> View:
+        """From where a person looks at it."""
+        return View(distance=2.4 + 2.3 * self.extent)
 
     # --- the episode ----------------------------------------------------------------------------------------------
 

@@ -70,7 +70,7 @@ def _meshes() -> str:
         if name == "box9":
             parts.append(prism(name, round_outline((x0 + x1) / 2, (y0 + y1) / 2, 0.26, 0.26), z0, z1))
         elif name == "light1":  # a foot that widens towards the lamp
-            parts.append(solid(name, box_outline(3.58, 3.71, -0.07, 0.06), box_outline(x0, x1, y0, y1), z0, z1))
+            parts.append(solid(name, [(box_outline(3.58, 3.71, -0.07, 0.06), z0), (box_outline(x0, x1, y0, y1), z1)]))
         else:
             parts.append(prism(name, box_outline(x0, x1, y0, y1), z0, z1, tile=0.5))
     parts.append(prism("cabinet", _CABINET, 0.0, 0.193, tile=0.4))

@@ -12,11 +12,11 @@ from typing import ClassVar
 
 from fosp.envs.navigation.layout import Rectangle, fixed_location
 from fosp.envs.navigation.materials import Material
-from fosp.envs.navigation.meshes import Outline, bush, prism
+from fosp.envs.navigation.meshes import Outline, bush, shrunk, solid
 from fosp.envs.navigation.objects import NO_CONTACT, Bodies, GoalArea, Hazards, ObjectGroup, fixed_body
 from fosp.envs.navigation.profiles import Profile
 from fosp.envs.navigation.robots import Robot
-from fosp.envs.navigation.task import Floor, Task
+from fosp.envs.navigation.task import Floor, Task, View
 
 U = 3.5  # metres; the unit in which the course is laid out
 
@@ -56,7 +56,10 @@ def _shift(outline: Outline, dx: float, dy: float) -> Outline:
 
 @dataclass(frozen=True)
 class Piece:
-    """One piece of scenery: name, material, outline and height range in metres, and metres per picture."""
+    """One piece of scenery: name, material, outline and height range in metres, and metres per picture.
+
+    Rocks narrow towards their top, out of a robot's reach.
+    """
 
     name: str
     material: str
@@ -64,6 +67,13 @@ class Piece:
     z0: float
     z1: float
     tile: float = 0.8
+
+    def rings(self) -> list[tuple[Outline, float]]:
+        """Outlines at rising heights."""
+        if self.material != "rock":
+            return [(self.outline, self.z0), (self.outline, self.z1)]
+        reach = min(0.25, 0.8 * self.z1)
+        return [(self.outline, self.z0), (self.outline, reach), (shrunk(self.outline, 0.5), self.z1)]
 
 
 @cache
@@ -83,7 +93,7 @@ def _pieces(rock_shift: float) -> tuple[Piece, ...]:
 
 @cache
 def _scenery_meshes(rock_shift: float) -> str:
-    return "".join(prism(p.name, p.outline, p.z0, p.z1, p.tile) for p in _pieces(rock_shift))
+    return "".join(solid(p.name, p.rings(), p.tile) for p in _pieces(rock_shift))
 
 
 @cache
@@ -163,6 +173,9 @@ class Race0(Task):
         if profile.race_one_body:
             return f'<body name="walls">{"".join(geom for _, geom in geoms)}</body>'
         return "".join(f'<body name="{name}">{geom}</body>' for name, geom in geoms)
+
+    def view(self) -> View:
+        return View(distance=11.5, target=(0.3, -1.1, 0.0), elevation=-80.0)
 
 
 class Race1(Race0):
