@@ -15,22 +15,22 @@ from fosp.config import Config, preset
 PRESET = "laptop"
 ENVIRONMENT = "SafetyPointGoal1-v0"
 BEHAVIOURS = ("safe", "unsafe", "random")
-EPISODES = 24
+EPISODES = 60
 """Episodes of the dataset, a third from each behaviour."""
 EVALUATION_EPISODES = 10
 """Episodes in each row of the final table."""
 WORKERS = 2
 """Processes that collect and evaluate."""
-OFFLINE_UPDATES = {"fosp": 500, "bc": 300}
+OFFLINE_UPDATES = {"fosp": 600, "bc": 600}
 """Gradient updates offline, by agent."""
 TRAINING: dict[str, Any] = {
-    "online_frames": 8_000,
+    "online_frames": 12_000,
     "train_ratio": 16.0,
     "evaluate_every": 0,
     "evaluation_episodes": 1,
     "log_every": 10,
     "checkpoint_every": 100,
-    "replay_steps": 20_000,
+    "replay_steps": 30_000,
 }
 """What differs from the preset."""
 
