@@ -18,7 +18,7 @@ SPACES = {"vector": (2,)}
 def model(**changes: float) -> WorldModel:
     torch.manual_seed(0)
     sizes = {"deterministic": 16, "latents": 4, "classes": 4, "units": 16, "vector_layers": 1, "head_layers": 1}
-    weights = {"cost_weight": 10.0, "vector_weight": 1.0, "beta_dynamics": 0.5, "beta_representation": 0.1}
+    weights = {"cost_weight": 10.0, "beta_dynamics": 0.5, "beta_representation": 0.1}
     return WorldModel(WorldModelConfig(**(sizes | weights | changes)), SPACES, 1)
 
 
@@ -135,6 +135,28 @@ def test_vectors_are_seen_and_predicted_in_symlog_units():
     expected = symlog(batch["vector"]).square().sum(-1).mean().item()
     assert metrics["world_model/vector"].item() == pytest.approx(expected, rel=1e-5)
     torch.testing.assert_close(world_model.decode(torch.randn(3, 32))["vector"], torch.zeros(3, 2))
+
+
+def test_vectors_are_standardised_after_symlog_when_the_setting_says_so():
+    """Entry 0 has mean and spread of its own; entry 1 never changes and must not be blown up."""
+    g = torch.Generator().manual_seed(0)
+    data = torch.stack([5 + 2 * torch.randn(4000, generator=g), torch.full((4000,), 0.5)], 1)
+    world_model = model(vector_standardise=True)
+    world_model.see_vectors(data)
+    normal = world_model.normalise(data)
+    np.testing.assert_allclose(normal[:, 0].mean(), 0, atol=1e-3)
+    np.testing.assert_allclose(normal[:, 0].std(), 1, atol=1e-3)
+    np.testing.assert_allclose(normal[:, 1], 0, atol=1e-4)
+    assert world_model.normalise(torch.tensor([5.0, 0.6]))[1].abs() < 20
+    with torch.no_grad():
+        for parameter in world_model.vector_decoder.parameters():
+            parameter.zero_()
+    middle = world_model.decode(torch.zeros(1, 32))["vector"]  # the decoder's zero is the data's mean in symlog
+    expected = torch.expm1(torch.log1p(data[:, 0].abs()).mean())
+    assert middle[0].tolist() == pytest.approx([expected.item(), 0.5], rel=2e-2)
+    plain = model(vector_standardise=False)
+    plain.see_vectors(data)
+    torch.testing.assert_close(plain.normalise(data), symlog(data))
 
 
 def moving_column(rows: int = 2, length: int = 8) -> dict[str, torch.Tensor]:

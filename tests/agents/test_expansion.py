@@ -1,0 +1,160 @@
+"""Safe policy expansion: two actors that share nothing, candidates scored each by its own action, choices per row."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from fosp.agents.fosp import FOSP
+from tiny import awaken, random_batch, tiny_agent
+
+
+def online_agent(changes: dict | None = None) -> FOSP:
+    agent = tiny_agent(changes)
+    awaken(agent)
+    agent.see_bounds(0.05, 0.02)  # small bounds make for large scores
+    agent.start_online()
+    return agent
+
+
+def features(agent: FOSP, rows: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(rows, agent.world_model.features, generator=torch.Generator().manual_seed(seed))
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def snapshot(module: torch.nn.Module) -> list[torch.Tensor]:
+    return [p.detach().clone() for p in module.parameters()]
+
+
+def same(a: list[torch.Tensor], b: list[torch.Tensor]) -> bool:
+    return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+def test_the_two_actors_share_no_parameter_and_no_memory():
+    agent = online_agent()
+    old, new = ({p.data_ptr() for p in actor.parameters()} for actor in (agent.actor, agent.new_actor))
+    assert len(old) == len(new) > 0
+    assert not old & new
+    assert not same(snapshot(agent.actor), snapshot(agent.new_actor))
+
+
+@pytest.mark.parametrize("updates", [15, pytest.param(1000, marks=pytest.mark.slow)])
+def test_the_offline_actor_is_bit_identical_after_online_updates(updates):
+    agent = tiny_agent()
+    agent.update(random_batch())  # some momentum in the optimiser of the offline actor
+    agent.start_online()
+    old, new, critic = (snapshot(m) for m in (agent.actor, agent.new_actor, agent.cost_critic))
+    for i in range(updates):
+        agent.update(random_batch(seed=i))
+    assert same(old, snapshot(agent.actor))
+    assert not same(new, snapshot(agent.new_actor))
+    assert not same(critic, snapshot(agent.cost_critic))
+
+
+@pytest.mark.parametrize("start", ["fresh", "copy"])
+def test_the_new_actor_starts_fresh_or_as_a_copy(start):
+    agent = tiny_agent({"behaviour.expansion_start": start})
+    agent.update(random_batch())
+    fresh = snapshot(agent.new_actor)
+    agent.start_online()
+    assert same(snapshot(agent.new_actor), snapshot(agent.actor)) == (start == "copy")
+    assert same(snapshot(agent.new_actor), fresh) == (start == "fresh")
+    before = snapshot(agent.actor)
+    agent.update(random_batch())
+    assert same(before, snapshot(agent.actor))
+
+
+def test_before_fine_tuning_the_new_actor_has_no_say():
+    agent = tiny_agent()
+    s = features(agent, 5)
+    action, info = agent.policy(s, "mean", generator())
+    torch.testing.assert_close(action, agent.actor(s).mode)
+    assert "choice" not in info
+
+
+def test_each_candidate_is_scored_with_its_own_action():
+    """Score and action of each row are recomputed one actor at a time; the candidates differ in every row."""
+    agent = online_agent()
+    s = features(agent, 40)
+    g = generator(3)
+    action, info = agent.policy(s, "sample", g)
+    replay = generator(3)
+    candidates = []
+    for actor in (agent.actor, agent.new_actor):
+        pi = actor(s)
+        candidates.append(pi.sample(torch.rand(pi.mode.shape, generator=replay)))
+    assert (candidates[0] - candidates[1]).abs().min() > 1e-4
+    bounds = [sum(b * 0.95**t for t in range(21)) for b in (0.05, 0.02)]  # 20 steps of the line, gamma 0.95
+    for candidate, name in zip(candidates, ("score_offline", "score_new"), strict=True):
+        score = (
+            agent.reward_critic.slow_q(s, candidate) / bounds[0] - agent.cost_critic.slow_q(s, candidate) / bounds[1]
+        )
+        torch.testing.assert_close(info[name], score, rtol=1e-4, atol=1e-5)
+    assert (info["score_offline"] - info["score_new"]).abs().min() > 1e-5
+    share = 1 / (1 + torch.exp(10 * (info["score_offline"] - info["score_new"])))
+    torch.testing.assert_close(info["probability_new"], share, rtol=1e-4, atol=1e-5)
+    chosen = torch.where(info["choice"].bool().unsqueeze(-1), candidates[1], candidates[0])
+    torch.testing.assert_close(action, chosen)
+    assert 0 < info["choice"].float().mean() < 1
+
+
+def test_choice_frequencies_follow_eq_21_in_every_environment_by_itself():
+    """Three environments with different preferences, stepped together 4000 times; chi-squared for each of them, and
+    for the pairs of choices: environments decide independently, never for the batch."""
+    agent = online_agent({"behaviour.expansion_inverse_temperature": 1.0})
+    with torch.no_grad():  # almost deterministic candidates, so that each environment's probability is one number
+        for actor in (agent.actor, agent.new_actor):
+            actor.net[-1].weight.mul_(20)
+    wanted = torch.tensor([0.2, 0.5, 0.8])
+    scores = torch.stack([torch.zeros(3), torch.logit(wanted)], 1)
+    agent.score = lambda s, action: scores.repeat(len(s) // 3, 1)
+    times = 4000
+    s = features(agent, 3).repeat(times, 1)
+    _, info = agent.policy(s, "sample", generator(1))
+    torch.testing.assert_close(info["probability_new"][:3], wanted)
+    choice = info["choice"].view(times, 3).numpy()
+    for e in range(3):
+        expected = times * np.array([1 - wanted[e].item(), wanted[e].item()])
+        assert stats.chisquare(np.bincount(choice[:, e], minlength=2), expected).pvalue > 1e-3
+    for a, b in ((0, 1), (0, 2), (1, 2)):
+        joint = np.bincount(2 * choice[:, a] + choice[:, b], minlength=4)
+        pa, pb = wanted[a].item(), wanted[b].item()
+        expected = times * np.array([(1 - pa) * (1 - pb), (1 - pa) * pb, pa * (1 - pb), pa * pb])
+        assert stats.chisquare(joint, expected * joint.sum() / expected.sum()).pvalue > 1e-3
+
+
+def test_evaluation_takes_the_better_candidate_of_each_row():
+    agent = online_agent()
+    s = features(agent, 30)
+    action, info = agent.policy(s, "mean", generator())
+    better = info["score_new"] > info["score_offline"]
+    assert 0 < better.float().mean() < 1
+    torch.testing.assert_close(action, torch.where(better.unsqueeze(-1), agent.new_actor(s).mode, agent.actor(s).mode))
+
+
+def test_bounds_are_discounted_sums_over_an_episode():
+    agent = tiny_agent({"behaviour.gamma": 0.9})
+    agent.see_bounds(2.0, 3.0)
+    assert agent.reward_bound.item() == pytest.approx(2 * sum(0.9**t for t in range(21)), rel=1e-5)
+    assert agent.cost_bound.item() == pytest.approx(3 * sum(0.9**t for t in range(21)), rel=1e-5)
+    agent.see_bounds(-math.inf, 0.0)  # no positive reward, no cost: the terms are left out
+    assert agent.reward_bound.item() == agent.cost_bound.item() == 0
+
+
+def test_going_online_carries_everything_else_over_and_happens_once():
+    agent = tiny_agent()
+    agent.update(random_batch())
+    before = {n: p.clone() for n, p in agent.state_dict().items() if n != "online"}
+    agent.start_online()
+    assert all(torch.equal(before[n], p) for n, p in agent.state_dict().items() if n != "online")
+    optimiser = agent.optimisers["actor"]
+    agent.start_online()
+    assert agent.optimisers["actor"] is optimiser
+    assert {id(p) for p in optimiser.parameters} == {id(p) for p in agent.new_actor.parameters()}
