@@ -129,15 +129,29 @@ def test_a_full_disk_is_one_line_and_other_os_errors_are_not(monkeypatch, capsys
         run("version")
 
 
-def test_interrupts_say_how_to_go_on(monkeypatch, capsys):
+@pytest.mark.parametrize("error", [Interrupted(Path("my run")), KeyboardInterrupt()])
+@pytest.mark.parametrize(
+    ("words", "again"),
+    [
+        (["pretrain", "--run", "my run"], "fosp pretrain --run 'my run' --resume"),
+        (["finetune", "--run", "r", "--resume"], "fosp finetune --run r --resume"),
+        (["collect", "--out", "d"], "fosp collect --out d"),
+        (["demo"], "fosp demo"),
+    ],
+)
+def test_interrupts_say_how_to_go_on(error, words, again, monkeypatch, capsys):
     def interrupted(words):
-        raise Interrupted(Path("my run"))
+        raise error
 
     monkeypatch.setattr(cli, "_dispatch", interrupted)
-    assert run("pretrain", "--run", "my run") == 130
-    assert "fosp pretrain --run 'my run' --resume" in capsys.readouterr().err
-    assert run("demo") == 130
-    assert capsys.readouterr().err.rstrip().endswith("fosp demo")
+    assert run(*words) == 130
+    assert capsys.readouterr().err.rstrip().endswith(f"Go on with: {again}")
+
+
+def test_an_interrupt_of_what_cannot_go_on_promises_nothing(monkeypatch, capsys):
+    verb_that_raises(monkeypatch, KeyboardInterrupt())
+    assert run("version") == 130
+    assert capsys.readouterr().err == "fosp: interrupted.\n"
 
 
 def test_doctor_tells_what_works_and_what_to_do(monkeypatch, capsys):

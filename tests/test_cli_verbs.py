@@ -3,8 +3,10 @@
 import json
 import os
 import shlex
+import shutil
 import signal
 
+import h5py
 import imageio.v2 as imageio
 import numpy as np
 import pytest
@@ -191,6 +193,51 @@ def test_bad_input_is_one_line_and_exit_code_2(damaged, complaint, capsys):
     assert len(errors) == 1
     assert complaint in errors[0]
     assert (damaged / "run" / "config.yaml").read_bytes() == before
+
+
+def spoil(home, what):
+    """A dataset with one thing wrong in it."""
+    path = home / f"spoilt {what}"
+    episodes = [tiny.play(i, None) for i in range(2)]
+    if what == "size":
+        for episode in episodes:
+            episode.observations = {"image": np.zeros((len(episode) + 1, 32, 32, 3), np.uint8)}
+    tiny.write_dataset(path, episodes, SCENE)
+    with h5py.File(sorted((path / "data" / "episodes").glob("*.hdf5"))[1], "r+") as file:
+        group = file if "rewards" in file else next(iter(file.values()))
+        if what == "nan":
+            group["rewards"][3] = np.nan
+        elif what == "action":
+            group["actions"][3] = 1.5
+        elif what == "cost":
+            del group["infos"]["cost"]
+    return path
+
+
+@pytest.mark.parametrize(
+    ("what", "complaint"),
+    [
+        ("nan", "rewards is not finite at step 3"),
+        ("action", "actions must lie within [-1, 1] but reach 1.5"),
+        ("cost", "there is no cost"),
+        ("size", "images of (32, 32) pixels"),
+    ],
+)
+def test_spoilt_data_are_one_line_and_exit_code_2(home, what, complaint, capsys):
+    look = ["--env.observation", "image"] if what == "size" else []
+    path = spoil(home, what)
+    assert run("pretrain", "--dataset", path, "--run", home / "never", *SMALL, *look) == 2
+    (error,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("fosp:")]
+    assert complaint in error
+    assert str(path) in error
+
+
+def test_a_checkpoint_of_another_agent_is_one_line_and_exit_code_2(home, tmp_path, capsys):
+    shutil.copytree(home / "run", tmp_path / "run")
+    config = tmp_path / "run" / "config.yaml"
+    config.write_text(config.read_text().replace("agent: fosp", "agent: bc"))
+    assert run("evaluate", "--from", tmp_path / "run", "--device", "cpu") == 2
+    assert "is of agent 'fosp', not 'bc'" in capsys.readouterr().err
 
 
 def test_the_demo_runs_through_and_a_second_call_repeats_nothing(tmp_path, monkeypatch, capsys):

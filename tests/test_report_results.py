@@ -50,6 +50,18 @@ def test_curves_count_frames_online_and_updates_offline(tmp_path):
     assert evaluation_curves(runs, "online")[0].x == (0, 10_000, 20_000, 30_000, 40_000, 50_000)
 
 
+def test_a_second_longer_evaluation_at_one_point_replaces_the_first(tmp_path):
+    run = fake_run(tmp_path / "a", pictures=False, metrics=False)
+    rng = np.random.default_rng(0)
+    short, long = ({"returns": [x] * n, "costs": [0.0] * n} for x, n in ((1.0, 2), (3.0, 10)))
+    lines = [evaluation("fosp", "offline", update, 0, 0, 0, rng) | values for update, values in
+             ((5, short), (10, short), (10, long))]  # fmt: skip
+    rewrite(run, lines)
+    (curve,) = evaluation_curves([load_run(run)], "offline")
+    assert [point.mean for point in curve.reward] == [1.0, 3.0]
+    assert [point.n for point in curve.reward] == [2, 10]
+
+
 def test_cost_free_share_and_regret(tmp_path):
     run = fake_run(tmp_path / "a", pictures=False)
     line = evaluation("fosp", "online", 1, 4, 1, 1, np.random.default_rng(0), costs=[0, 0, 3, 1], returns=[1, 2, 3, 4])

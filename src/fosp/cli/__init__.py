@@ -40,6 +40,9 @@ VERBS = {
     "version": Verb("about", "version", "the version of fosp"),
 }
 
+CONTINUING = {"demo": False, "collect": False, "pretrain": True, "finetune": True}
+"""Verbs that can go on where they were stopped, and whether they must be told to with --resume."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; returns the exit code: 0, 2 for bad input, 130 after an interrupt.
@@ -53,8 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"fosp: {error}", file=sys.stderr)
         return 2
     except Interrupted as stopped:
-        again = words if words[0] == "demo" or "--resume" in words else [*words, "--resume"]
-        print(f"fosp: interrupted; {stopped.run} is saved. Go on with: {command(again)}", file=sys.stderr)
+        print(f"fosp: interrupted; {stopped.run} is saved. Go on with: {continuation(words)}", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of `fosp envs | head` has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -65,7 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"fosp: the disk is full ({error.filename or error}): free some space and try again.", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("fosp: interrupted.", file=sys.stderr)
+        again = f" Go on with: {continuation(words)}" if words[0] in CONTINUING else ""
+        print(f"fosp: interrupted.{again}", file=sys.stderr)
         return 130
 
 
@@ -94,6 +97,7 @@ def overview(names: Sequence[str] = tuple(VERBS)) -> str:
     return "\n".join(["usage: fosp VERB [OPTIONS]", "", *lines, "", "Options of a verb: fosp VERB --help"])
 
 
-def command(words: Sequence[str]) -> str:
-    """A fosp command as one would type it."""
-    return shlex.join(["fosp", *words])
+def continuation(words: Sequence[str]) -> str:
+    """The command that goes on where the command `words` was stopped, as one would type it."""
+    resume = ["--resume"] if CONTINUING[words[0]] and "--resume" not in words else []
+    return shlex.join(["fosp", *words, *resume])

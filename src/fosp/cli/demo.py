@@ -26,8 +26,8 @@ OFFLINE_UPDATES = {"fosp": 600, "bc": 600}
 TRAINING: dict[str, Any] = {
     "online_frames": 12_000,
     "train_ratio": 16.0,
-    "evaluate_every": 0,
-    "evaluation_episodes": 1,
+    "evaluate_every": 200,
+    "evaluation_episodes": 2,
     "log_every": 10,
     "checkpoint_every": 100,
     "replay_steps": 30_000,

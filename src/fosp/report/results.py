@@ -93,12 +93,15 @@ class Curve:
 
 def evaluation_curves(runs: Sequence[Run], phase: str, mode: str = "mean") -> list[Curve]:
     """Evaluations of `phase` over updates (offline) or frames (online), for agents evaluated more than once."""
-    groups: dict[tuple[str, ...], dict[float, list[Evaluation]]] = {}
+    groups: dict[tuple[str, ...], dict[float, dict[Path, Evaluation]]] = {}
     for run in runs:
         for item in run.evaluations:
             if item.phase == phase and item.mode == mode:
                 x = item.frames if phase == "online" else item.update
-                groups.setdefault(_key(run, item), {}).setdefault(x, []).append(item)
+                by_run = groups.setdefault(_key(run, item), {}).setdefault(x, {})
+                # Evaluated twice at one point, mostly on the same seeds: the longer evaluation stands.
+                if run.path not in by_run or len(item.returns) >= len(by_run[run.path].returns):
+                    by_run[run.path] = item
     labels = [AGENT_NAMES.get(key[0], key[0]) for key in groups]
     curves = []
     for key, points in groups.items():
@@ -112,8 +115,8 @@ def evaluation_curves(runs: Sequence[Run], phase: str, mode: str = "mean") -> li
                 f"{label} ({', '.join(names)})" if labels.count(label) > 1 else label,
                 key[0],
                 tuple(xs),
-                tuple(bootstrap_mean([v for item in points[x] for v in item.returns]) for x in xs),
-                tuple(bootstrap_mean([v for item in points[x] for v in item.costs]) for x in xs),
+                tuple(bootstrap_mean([v for item in points[x].values() for v in item.returns]) for x in xs),
+                tuple(bootstrap_mean([v for item in points[x].values() for v in item.costs]) for x in xs),
             )
         )
     return curves
