@@ -86,7 +86,7 @@ class _ChannelNorm(Norm):
 
 
 class ImageEncoder(nn.Module):
-    """Four stride-2 convolutions, (N, 64, 64, C) uint8 -> (N, outputs) float."""
+    """Four stride-2 convolutions, (N, 64, 64, C) in [0, 1] -> (N, outputs)."""
 
     def __init__(self, channels: int, depth: int) -> None:
         super().__init__()
@@ -101,8 +101,7 @@ class ImageEncoder(nn.Module):
         self.outputs = channels * (IMAGE_SIZE >> _LEVELS) ** 2
 
     def forward(self, image: Tensor) -> Tensor:
-        x = image.permute(0, 3, 1, 2) * (1 / 255)
-        return self.layers(x).permute(0, 2, 3, 1).flatten(1)
+        return self.layers(image.permute(0, 3, 1, 2)).permute(0, 2, 3, 1).flatten(1)
 
 
 class ImageDecoder(nn.Module):
