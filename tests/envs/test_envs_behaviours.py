@@ -29,7 +29,7 @@ def play(name, episodes, env_id="SafetyPointGoal1-v0", seed=0):
 
 
 def test_safe_reaches_goals_and_costs_nothing():
-    returns, costs, actions = play("safe", 4)
+    returns, costs, actions = play("safe", 3)
     assert returns.mean() > 10
     assert costs.sum() == 0
     assert (np.abs(actions) > 0.99).mean() < 0.5
@@ -37,7 +37,7 @@ def test_safe_reaches_goals_and_costs_nothing():
 
 
 def test_unsafe_reaches_more_and_costs_much():
-    returns, costs, _ = play("unsafe", 4)
+    returns, costs, _ = play("unsafe", 3)
     assert returns.mean() > 16
     assert costs.mean() > 10
 

@@ -71,9 +71,9 @@ def test_making_and_closing_leaks_nothing():
     for seed in range(10):
         cycle(seed)
     before = _resident()
-    for seed in range(30):
+    for seed in range(15):
         cycle(seed)
-    # 1000 cycles may grow by 50 MiB; an unfreed context is about 8 MiB, so 30 would show
+    # 1000 cycles may grow by 50 MiB; an unfreed context is about 8 MiB, so 15 would show
     assert _resident() - before < 6 * 2**20
 
 

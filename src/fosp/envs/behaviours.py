@@ -19,7 +19,11 @@ import numpy as np
 from fosp.envs.planner import Motion, MotionModel, PathMap, rollout
 from fosp.errors import InputError
 
-MODELS = {"Point": MotionModel(acceleration=2.9, drag=1.93, turn_rate=3.0, turn_lag=0.06, slides=True)}
+# measured on the tasks; the Car's wheels saturate at 2% of their control, so that only the sign of an action matters
+MODELS = {
+    "Point": MotionModel(acceleration=2.9, drag=1.93, turn_rate=3.0, turn_lag=0.06, slides=True),
+    "Car": MotionModel(acceleration=6.2, drag=8.0, turn_rate=1.25, turn_lag=0.06, slides=False),
+}
 
 _CANDIDATES = 40
 _HOLD_SECONDS = 0.4
@@ -61,11 +65,16 @@ def _wrap(angle: float) -> float:
     return (angle + math.pi) % (2 * math.pi) - math.pi
 
 
-def to_action(robot: str, thrust: float, turn: float) -> np.ndarray:
-    """Action of a robot from forward thrust and left turn, both in [-1, 1]."""
-    if robot == "Car":  # one torque per wheel; the actuator called "left" is on the right-hand side
-        pair = (thrust + turn, thrust - turn)
-        return (np.array(pair) / max(1.0, abs(thrust) + abs(turn))).astype(np.float32)
+def to_action(robot: str, thrust: float, turn: float, rng: np.random.Generator) -> np.ndarray:
+    """Action (2,) float32 of a robot from forward thrust and left turn, both in [-1, 1].
+
+    The Car has one torque per wheel, and the actuator called "left" is on its right-hand side. As its wheels saturate,
+    a wheel is driven fully or not at all, and the size of the action, which has no effect, is drawn.
+    """
+    if robot == "Car":
+        wheels = np.array([thrust + turn, thrust - turn])
+        driven = np.where(np.abs(wheels) < 0.35, 0.0, np.sign(wheels))
+        return (driven * rng.uniform(0.3, 1.0, 2)).astype(np.float32)
     return np.array([thrust, turn], dtype=np.float32)
 
 
@@ -117,7 +126,7 @@ class UnsafeBehaviour:
         turn = self._turn_gain * error
         self._noise = 0.8 * self._noise + 0.6 * self._noise_size * self._rng.standard_normal(2)
         thrust, turn = np.clip(np.array([thrust, turn]) + self._noise, -1.0, 1.0)
-        return to_action(state["robot"], float(thrust), float(turn))
+        return to_action(state["robot"], float(thrust), float(turn), self._rng)
 
 
 class SafeBehaviour:
@@ -147,7 +156,7 @@ class SafeBehaviour:
         if self._seen is not None and self._seen.shape == obstacles.shape:
             velocity = (obstacles[:, :2] - self._seen[:, :2]) / state["seconds"]
         self._seen = obstacles
-        thrust, turn = self._candidates()
+        thrust, turn = self._candidates(state["robot"])
         motion = Motion(state["position"], state["velocity"], state["heading"], state["yaw_rate"])
         dt = state["seconds"]
         hold, brake = max(1, round(_HOLD_SECONDS / dt)), max(1, round(_BRAKE_SECONDS / dt))
@@ -155,18 +164,21 @@ class SafeBehaviour:
 
         clear = self._clear(positions, obstacles, velocity, dt)
         paths = self._path_map(state["target"], obstacles, velocity)
-        to_go = paths.to_go(positions[hold - 1] + 0.25 * v_end)
+        end = positions[hold - 1]
         facing = np.stack([np.cos(heading_end), np.sin(heading_end)], -1)
-        ahead = paths.to_go(positions[hold - 1] + 0.15 * facing)
+        to_go, ahead = np.split(paths.to_go(np.concatenate([end + 0.25 * v_end, end + 0.15 * facing])), 2)
         score = -to_go - 0.7 * ahead + self._temperature * self._rng.gumbel(size=len(thrust))
         score -= 0.01 * ((thrust - self._last[0]) ** 2 + (turn - self._last[1]) ** 2)
         # without a safe candidate, the one that keeps clearest
         choice = int(np.argmax(np.where(clear > 0, score, -100.0 + 10.0 * np.minimum(clear, 0.0))))
         self._last = np.array([thrust[choice], turn[choice]])
-        return to_action(state["robot"], float(thrust[choice]), float(turn[choice]))
+        return to_action(state["robot"], float(thrust[choice]), float(turn[choice]), self._rng)
 
-    def _candidates(self) -> tuple[np.ndarray, np.ndarray]:
+    def _candidates(self, robot: str) -> tuple[np.ndarray, np.ndarray]:
         """(K,) thrust and (K,) turn: uniform ones, some near the last choice, and full braking."""
+        if robot == "Car":  # each wheel forwards, off, or backwards
+            right, left = (grid.ravel() for grid in np.meshgrid([-1.0, 0.0, 1.0], [-1.0, 0.0, 1.0]))
+            return (right + left) / 2, (right - left) / 2
         rng, third = self._rng, _CANDIDATES // 3
         pairs = rng.uniform(-1.0, 1.0, (_CANDIDATES, 2))
         pairs[:third] = self._last + 0.2 * rng.standard_normal((third, 2))

@@ -52,12 +52,18 @@ def _library_of(backend: str) -> bool:
 
 
 def import_mujoco() -> None:
-    """Imports mujoco also where the library of the OpenGL back end that it would load is missing.
+    """Imports mujoco with an OpenGL back end that draws here, or with none where its library is missing.
 
-    Mujoco loads it at import and fails without it, but physics and vector observations need none.
+    Mujoco settles its back end at import, from MUJOCO_GL, and fails there if the library is missing, although physics
+    and vector observations need none. Left alone it chooses GLFW, which draws nothing without a display. So where
+    MUJOCO_GL is not set and there is no display, it is set here, for this process and its children.
     """
+    if "mujoco" in sys.modules:
+        return
     asked = os.environ.get("MUJOCO_GL")
-    if "mujoco" in sys.modules or _library_of((asked or "").lower().strip()):
+    if not asked and not os.environ.get("DISPLAY"):
+        os.environ["MUJOCO_GL"] = choose_backend()
+    if _library_of(os.environ.get("MUJOCO_GL", "").lower().strip()):
         return
     os.environ["MUJOCO_GL"] = "disable"
     try:

@@ -8,6 +8,7 @@ from typing import Any
 import gymnasium
 
 from fosp.envs.foreign import ForeignEnv
+from fosp.envs.genuine import PREFIX, GenuineEnv
 from fosp.envs.navigation.registry import TASKS
 from fosp.envs.navigation.robots import ROBOTS
 from fosp.envs.spaces import check_observation_kind
@@ -88,7 +89,7 @@ def make_env(
 
     Args:
         env_id: ``SafetyPointGoal1-v0`` and so on (see ``list_envs``), with or without ``fosp/`` before it, or the id
-            of any Gymnasium environment.
+            of any Gymnasium environment, or ``safety_gymnasium:<id>`` for the original where it is installed.
         observation: ``image``, ``vector`` or ``both``.
         action_repeat: physics frames per step.
         profile: ``github`` (as the paper used it) or ``pypi``; our own tasks only.
@@ -103,6 +104,8 @@ def make_env(
         InputError: if the id is unknown or an argument cannot be used.
     """
     check_observation_kind(observation)
+    if env_id.startswith(PREFIX):
+        return GenuineEnv(env_id.removeprefix(PREFIX), observation, action_repeat, render_mode, **kwargs)
     register_gymnasium()
     own = env_id if env_id.startswith(f"{NAMESPACE}/") else f"{NAMESPACE}/{env_id}"
     if own in gymnasium.registry:

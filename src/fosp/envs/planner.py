@@ -24,11 +24,10 @@ def blocked(start: np.ndarray, end: np.ndarray, circles: np.ndarray) -> np.ndarr
     """
     along = end[None] - start[:, None]  # (N, M, 2)
     to_circle = circles[None, :, :2] - start[:, None]  # (N, C, 2)
-    length2 = np.maximum((along**2).sum(-1), 1e-12)  # (N, M)
-    t = np.einsum("nmd,ncd->nmc", along, to_circle) / length2[..., None]
-    t = np.minimum(t, 1.0)  # (N, M, C) where on the segment it comes closest
-    distance2 = ((to_circle**2).sum(-1))[:, None] - t * (2 * np.einsum("nmd,ncd->nmc", along, to_circle))
-    distance2 = distance2 + t**2 * length2[..., None]
+    length2 = np.maximum((along**2).sum(-1), 1e-12)[..., None]  # (N, M, 1)
+    product = np.matmul(along, to_circle.transpose(0, 2, 1))  # (N, M, C)
+    t = np.minimum(product / length2, 1.0)  # where on the segment it comes closest
+    distance2 = (to_circle**2).sum(-1)[:, None] - t * (2 * product - t * length2)
     return ((distance2 < circles[:, 2] ** 2) & (t > 0)).any(-1)
 
 

@@ -41,6 +41,31 @@ class Push0(Task):
         self.last_box_distance, self.last_goal_distance = to_box, to_goal
         return gained
 
+    def target(self, world: World) -> np.ndarray:
+        """Past the box's side to a place behind it, seen from the goal; from there, through the box."""
+        box, goal = world.positions("push_box")[0, :2], world.goal_position[:2]
+        offset = goal - box
+        ahead = offset / max(float(np.hypot(*offset)), 1e-6)
+        left = np.array([-ahead[1], ahead[0]])
+        seen = world.robot_position[:2] - box
+        along, aside = float(seen @ ahead), float(seen @ left)
+        half = world.robot.push_box[0]
+        clear = 1.5 * half + 0.2
+        if along < -half and abs(aside) < 0.6 * half:
+            return box + 0.3 * ahead
+        if along > -clear and abs(aside) < clear:
+            return box + (clear + 0.1) * np.copysign(1.0, aside) * left - clear * ahead
+        return box - (clear + 0.1) * ahead
+
+    def obstacles(self, world: World) -> np.ndarray:
+        """Also the box, as long as the robot is not behind it."""
+        box = world.positions("push_box")[0, :2]
+        target = self.target(world)
+        if (target - box) @ (world.goal_position[:2] - box) > 0:
+            return super().obstacles(world)
+        radius = 1.5 * world.robot.push_box[0] + 0.15
+        return np.concatenate([super().obstacles(world), [[*box, radius]]])
+
 
 class Push1(Push0):
     """Two hazards cost; the pillar does not."""
