@@ -21,12 +21,13 @@ EVALUATION_EPISODES = 10
 """Episodes in each row of the final table."""
 WORKERS = 2
 """Processes that collect and evaluate."""
-OFFLINE_UPDATES = {"fosp": 600, "bc": 600}
+OFFLINE_UPDATES = {"fosp": 700, "bc": 700}
 """Gradient updates offline, by agent."""
 TRAINING: dict[str, Any] = {
-    "online_frames": 12_000,
-    "train_ratio": 16.0,
-    "evaluate_every": 200,
+    "batch_size": 8,
+    "online_frames": 10_000,
+    "train_ratio": 8.0,
+    "evaluate_every": 350,
     "evaluation_episodes": 2,
     "log_every": 10,
     "checkpoint_every": 100,
