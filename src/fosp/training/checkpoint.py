@@ -22,7 +22,7 @@ from fosp.agents.base import Agent
 from fosp.errors import InputError
 
 CHECKPOINT_VERSION = 1
-_DIRECTORY = "checkpoint"
+_DIRECTORY, _METRICS, _EVALUATIONS = "checkpoint", "metrics.jsonl", "evaluations.jsonl"
 
 
 def save_checkpoint(run: Path, agent: Agent, loop: dict[str, Any], sampler: np.random.Generator | None = None) -> None:
@@ -50,6 +50,7 @@ def save_checkpoint(run: Path, agent: Agent, loop: dict[str, Any], sampler: np.r
         "loop": loop,
         "generator": base64.b64encode(agent.generator.get_state().numpy().tobytes()).decode(),
         "sampler": sampler.bit_generator.state if sampler is not None else None,
+        "logged": (run / _METRICS).stat().st_size if (run / _METRICS).exists() else 0,
     }
     try:
         shutil.rmtree(fresh, ignore_errors=True)
@@ -61,8 +62,8 @@ def save_checkpoint(run: Path, agent: Agent, loop: dict[str, Any], sampler: np.r
         for name in ("model.safetensors", "state.json"):
             with open(fresh / name, "rb") as file:
                 os.fsync(file.fileno())
-        shutil.rmtree(old, ignore_errors=True)
-        if target.exists():
+        if target.exists():  # else a save died between the two renames, and `old` is the checkpoint
+            shutil.rmtree(old, ignore_errors=True)
             target.rename(old)
         fresh.rename(target)
         shutil.rmtree(old, ignore_errors=True)
@@ -95,6 +96,23 @@ def checkpoint_info(run: Path) -> dict[str, Any]:
             f"{directory} has version {state.get('version')}, this fosp reads version {CHECKPOINT_VERSION}."
         )
     return state
+
+
+def rewind_logs(run: Path) -> None:
+    """Cut the logs of `run` back to its checkpoint: what came after will be done, and logged, again.
+
+    Metrics go back to the length they had. Of the evaluations only those of later updates go, since others than the
+    loop may have evaluated the checkpoint meanwhile.
+    """
+    state = checkpoint_info(run) if has_checkpoint(run) else {"logged": 0, "loop": {"update": 0}}
+    metrics, evaluations = run / _METRICS, run / _EVALUATIONS
+    if metrics.exists():
+        size = metrics.stat().st_size
+        os.truncate(metrics, min(size, state.get("logged", size)))
+    if evaluations.exists():
+        lines = [line for line in evaluations.read_text().splitlines() if line.endswith("}")]  # whole ones
+        kept = [line for line in lines if json.loads(line)["update"] <= state["loop"]["update"]]
+        evaluations.write_text("".join(f"{line}\n" for line in kept))
 
 
 def load_checkpoint(

@@ -17,14 +17,15 @@ from torch.utils.tensorboard import SummaryWriter
 class MetricsWriter:
     """Writes ``metrics.jsonl`` and ``tensorboard/`` of a run.
 
-    On resuming, lines after the checkpoint's update are dropped, since those updates will be made again.
+    On resuming, its clock goes on from the last line (see `checkpoint.rewind_logs`), and events from `resume_at` on
+    are replaced.
     """
 
     def __init__(self, run: Path, *, phase: str, resume_at: int | None = None) -> None:
         self.path, self.phase = run / "metrics.jsonl", phase
         self.seconds = 0.0
-        if self.path.exists():
-            self._rewind(resume_at)
+        if self.path.exists() and (lines := self.path.read_text().splitlines()):
+            self.seconds = json.loads(lines[-1])["seconds"]
         self._events = SummaryWriter(str(run / "tensorboard"), purge_step=resume_at)
         self._since = time.monotonic()
         self._sums: dict[str, Tensor] = {}
@@ -65,16 +66,3 @@ class MetricsWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def _rewind(self, resume_at: int | None) -> None:
-        lines = [line for line in self.path.read_text().splitlines() if line.strip()]
-        kept = []
-        for line in lines:
-            try:
-                entry = json.loads(line)
-            except ValueError:
-                continue  # the line that was being written when the process was killed
-            if resume_at is None or entry["update"] <= resume_at:
-                kept.append(line)
-                self.seconds = entry["seconds"]
-        self.path.write_text("".join(f"{line}\n" for line in kept))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from fosp.config import Config, load_config, save_config
 from fosp.data.replay import Replay
 from fosp.errors import InputError
 from fosp.training.artifacts import save_film, save_open_loop
-from fosp.training.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint
+from fosp.training.checkpoint import has_checkpoint, load_checkpoint, rewind_logs, save_checkpoint
 from fosp.training.data import load_offline_replay
 from fosp.training.evaluation import evaluate
 from fosp.training.interrupts import Interrupted, StopRequest, stop_on_signal
@@ -36,7 +37,9 @@ def claim_run(run: Path, config: Config, resume: bool) -> Config:
         InputError: `run` already holds a checkpoint and `resume` is off, or holds none and it is on.
     """
     if resume:
-        return load_config(run / "config.yaml")
+        config = load_config(run / "config.yaml")
+        rewind_logs(run)
+        return config
     if has_checkpoint(run):
         raise InputError(f"{run} already holds a run; resume it with --resume, or give another directory.")
     run.mkdir(parents=True, exist_ok=True)
@@ -80,13 +83,13 @@ def pretrain(
     if "vector" in agent.spaces:
         agent.world_model.see_vectors(replay.rows("vector").to(device))
     sampler = np.random.default_rng(config.seed)
-    update = 0
+    loop: dict[str, Any] = {"phase": "offline", "frames": 0, "update": 0, "evaluated": 0}
     if resume and has_checkpoint(run):
-        update = load_checkpoint(run, agent, sampler)["update"]
-    loop: dict[str, object] = {"phase": "offline", "frames": 0, "datasets": [str(p) for p in paths]}
+        loop |= load_checkpoint(run, agent, sampler)
+    loop["datasets"] = [str(p) for p in paths]
     try:
-        with stop_on_signal() as stop, MetricsWriter(run, phase="offline", resume_at=update) as metrics:
-            _train(agent, replay, sampler, run, loop, update, metrics, progress, stop)
+        with stop_on_signal() as stop, MetricsWriter(run, phase="offline", resume_at=loop["update"]) as metrics:
+            _train(agent, replay, sampler, run, loop, metrics, progress, stop)
     finally:
         progress.close()
     save_open_loop(run, agent, replay)
@@ -98,8 +101,7 @@ def _train(
     replay: Replay,
     sampler: np.random.Generator,
     run: Path,
-    loop: dict[str, object],
-    update: int,
+    loop: dict[str, Any],
     metrics: MetricsWriter,
     progress: Progress,
     stop: StopRequest,
@@ -107,22 +109,28 @@ def _train(
     training = agent.config.training
     total = training.offline_updates
     progress.start(total, "pretrain")
-    progress.update(update)
-    while update < total:
+    progress.update(loop["update"])
+    while True:
+        update = loop["update"]
+        # Before the updates, since a run may have been stopped between a checkpoint and the evaluation due at it.
+        due = update == total or (training.evaluate_every > 0 and update % training.evaluate_every == 0)
+        if due and loop["evaluated"] < update:
+            result = evaluate(agent, agent.config.env, training.evaluation_episodes)
+            result.append_to(run / "evaluations.jsonl", phase="offline", update=update, frames=0, cost_regret=None)
+            figures = {"evaluation/return": result.reward, "evaluation/cost": result.cost}
+            metrics.write(update, 0, figures | result.calibration)
+            save_film(run, result.rollouts[0])
+            progress.update(0, return_=result.reward, cost=result.cost)
+            loop["evaluated"] = update
+            save_checkpoint(run, agent, loop, sampler)
+        if update >= total:
+            return
         metrics.add(agent.update(replay.sample(training.batch_size, training.sequence_length, sampler)))
-        update += 1
+        loop["update"] = update = update + 1
         progress.update()
         if update % training.log_every == 0 or update == total:
             metrics.write(update, 0, metrics.averages())
         if update % training.checkpoint_every == 0 or update == total or stop.requested:
-            save_checkpoint(run, agent, {**loop, "update": update}, sampler)
+            save_checkpoint(run, agent, loop, sampler)
         if stop.requested:
             raise Interrupted(run)
-        if update == total or (training.evaluate_every and update % training.evaluate_every == 0):
-            result = evaluate(agent, agent.config.env, training.evaluation_episodes)
-            result.append_to(run / "evaluations.jsonl", phase="offline", update=update, frames=0, cost_regret=None)
-            metrics.write(
-                update, 0, {"evaluation/return": result.reward, "evaluation/cost": result.cost} | result.calibration
-            )
-            save_film(run, result.rollouts[0])
-            progress.update(0, return_=result.reward, cost=result.cost)
