@@ -86,7 +86,7 @@ class BehaviourConfig:
     """TD(lambda) mixing of Eq. 8, for reward and cost."""
     reward_expectile: float = 0.8
     """kappa of Eq. 7 for V_r; above 0.5 leans to the better actions of the data."""
-    cost_expectile: float = 0.8
+    cost_expectile: float = 0.5
     """kappa of Eq. 7 for V_c: 0.8 is the paper's (pessimistic), 0.2 the value of the safest action in the data."""
     beta_reward: float = 5.0
     """beta_1 of Eqs. 19 and 23."""
@@ -100,8 +100,9 @@ class BehaviourConfig:
     """eta of Eq. 20."""
     slow_critic_rate: float = 0.02
     """Share of the critic moved into its slow copy at every update."""
-    reach_gamma: float = 0.99
-    """gamma_u, discount of the reachability backup."""
+    reach_gamma: float = 0.9
+    """gamma_u, discount of the reachability backup. At the paper's 0.99, data that are mostly unsafe make nearly every
+    state infeasible; at 0.9 the head tells those within some ten steps of a violation."""
     reach_threshold: float = 0.5
     """Predicted cost above which an imagined state counts as a violation."""
     reach_initial: float = 0.02
@@ -333,6 +334,8 @@ PRESETS: dict[str, Config] = {
             horizon=15,
             gamma=0.997,
             advantage_scale="return",
+            cost_expectile=0.8,
+            reach_gamma=0.99,
             beta_reward=10.0,
             beta_cost=10.0,
             expansion_inverse_temperature=10.0,
