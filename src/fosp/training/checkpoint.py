@@ -104,7 +104,7 @@ def rewind_logs(run: Path) -> None:
     Metrics go back to the length they had. Of the evaluations only those of later updates go, since others than the
     loop may have evaluated the checkpoint meanwhile.
     """
-    state = checkpoint_info(run) if has_checkpoint(run) else {"logged": 0, "loop": {"update": 0}}
+    state: dict[str, Any] = checkpoint_info(run) if has_checkpoint(run) else {"logged": 0, "loop": {"update": 0}}
     metrics, evaluations = run / _METRICS, run / _EVALUATIONS
     if metrics.exists():
         size = metrics.stat().st_size
