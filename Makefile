@@ -8,8 +8,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 JOBS ?= 2
-# Replace it for another build of PyTorch, for example the CPU build outside PyPI:
-#   make demo TORCH="torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu"
+# What pip is asked for where PyTorch is not in the environment yet; replace it for another build.
 TORCH ?= torch==2.13.0
 
 BIN := $(VENV)/bin
