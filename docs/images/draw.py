@@ -1,4 +1,4 @@
-"""Draws the pictures of ``docs/environments.md``: ``python docs/images/draw.py [folder of the original's pictures]``."""
+"""Draws the pictures of docs/environments.md: ``python docs/images/draw.py [folder of the original's pictures]``."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from fosp.envs.gl import create_context
+from fosp.envs.gl import create_context, no_opengl
 from fosp.envs.navigation.materials import pictures
 from fosp.envs.navigation.task import View
 from fosp.envs.navigation.world import World
@@ -79,9 +79,13 @@ class Renderer:
         model = drawing_model(world)
         model.vis.global_.offwidth, model.vis.global_.offheight = total, self.height
         model.vis.quality.offsamples = self.samples
-        self._gl = create_context(total, self.height)
-        self._gl.make_current()
-        self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100.value)
+        context = create_context(total, self.height)
+        try:
+            context.make_current()
+            self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100.value)
+        except (mujoco.FatalError, RuntimeError) as error:  # such as GLFW without a display
+            raise no_opengl(error) from error
+        self._gl = context
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN.value, self._context)
         self._ball = 2 * (model.nmesh - 1)  # display lists alternate between meshes and their convex hulls
         self._scene = mujoco.MjvScene(model, maxgeom=_MAX_GEOMS)
