@@ -50,6 +50,16 @@ def test_without_opengl_vectors_work_and_images_name_the_package(backend):
     assert "MUJOCO_GL" in message
 
 
+def test_glfw_without_a_display_is_named():
+    environment = {k: v for k, v in os.environ.items() if k not in ("PYOPENGL_PLATFORM", "DISPLAY", "WAYLAND_DISPLAY")}
+    code = "from fosp.envs import make_env; make_env('SafetyPointGoal1-v0').reset(seed=0)"
+    run = subprocess.run(
+        [sys.executable, "-c", code], env={**environment, "MUJOCO_GL": "glfw"}, capture_output=True, text=True
+    )
+    assert "InputError: OpenGL through 'glfw' does not work here" in run.stderr
+    assert "libosmesa6" in run.stderr.splitlines()[-1]
+
+
 def test_the_back_end_is_chosen_when_nothing_says_which(monkeypatch):
     monkeypatch.delenv("MUJOCO_GL", raising=False)
     monkeypatch.delenv("DISPLAY", raising=False)

@@ -112,6 +112,9 @@ def create_context(width: int, height: int) -> Any:
         # The classes are imported by name because mujoco.GLContext is fixed by MUJOCO_GL as it was at mujoco's import.
         return importlib.import_module(f"mujoco.{backend}").GLContext(width, height)
     except Exception as error:  # a missing library surfaces as anything from ImportError to AttributeError
-        raise InputError(
-            f"OpenGL through {backend!r} does not work here ({type(error).__name__}): {ADVICE}."
-        ) from error
+        raise no_opengl(error) from error
+
+
+def no_opengl(error: Exception) -> InputError:
+    """What to tell when the chosen back end fails with ``error``."""
+    return InputError(f"OpenGL through {choose_backend()!r} does not work here ({type(error).__name__}): {ADVICE}.")
