@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import datetime
+import itertools
 import os
 import platform
 import statistics
@@ -64,8 +65,8 @@ def main() -> None:
     floor = operations / rate
     training = config.training
     print(
-        f"update              {seconds * 1e3:9.1f} ms   {args.preset}, {args.observation}, batch {training.batch_size} x "
-        f"{training.sequence_length}, {args.precision}{', compiled' if args.compile else ''}\n"
+        f"update              {seconds * 1e3:9.1f} ms   "
+        f"{args.preset}, {args.observation}, batch {training.batch_size} x {training.sequence_length}, {args.precision}{', compiled' if args.compile else ''}\n"
         f"operations          {operations / 1e9:9.2f} GFLOP\n"
         f"matrix products     {rate / 1e9:9.1f} GFLOP/s in {args.precision}\n"
         f"floor               {floor * 1e3:9.1f} ms\n"
@@ -178,7 +179,7 @@ def measure(work: Callable[[], object], device: torch.device, repeats: int, warm
             work()
             mark.record()
         wait(device)
-        return statistics.median(a.elapsed_time(b) / 1e3 for a, b in zip(marks, marks[1:], strict=False)), 0.0
+        return statistics.median(a.elapsed_time(b) / 1e3 for a, b in itertools.pairwise(marks)), 0.0
     walls, cpus = [], []
     for _ in range(repeats):
         wall, cpu = time.perf_counter(), time.process_time()
@@ -264,8 +265,8 @@ def profile_parts(agent: FOSP, batch: dict[str, Tensor], rate: float, device: to
         floor = operations / rate
         ratio = f"{seconds / floor:7.1f}" if floor else "      -"
         print(
-            f"{name:13s} {seconds * 1e3:6.1f} {100 * seconds / total:6.1f}% {operations / 1e9:8.2f} {floor * 1e3:10.1f} "
-            f"{ratio}"
+            f"{name:13s} {seconds * 1e3:6.1f} {100 * seconds / total:6.1f}% "
+            f"{operations / 1e9:8.2f} {floor * 1e3:10.1f} {ratio}"
         )
 
 
