@@ -66,7 +66,8 @@ def main() -> None:
     training = config.training
     print(
         f"update              {seconds * 1e3:9.1f} ms   "
-        f"{args.preset}, {args.observation}, batch {training.batch_size} x {training.sequence_length}, {args.precision}{', compiled' if args.compile else ''}\n"
+        f"{args.preset}, {args.observation}, batch {training.batch_size} x {training.sequence_length}, "
+        f"{args.precision}{', compiled' if args.compile else ''}\n"
         f"operations          {operations / 1e9:9.2f} GFLOP\n"
         f"matrix products     {rate / 1e9:9.1f} GFLOP/s in {args.precision}\n"
         f"floor               {floor * 1e3:9.1f} ms\n"
