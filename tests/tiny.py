@@ -148,6 +148,7 @@ def tiny_config(changes: Mapping[str, Any] | None = None, **env: Any) -> Config:
         "behaviour.reach_threshold": 0.5,
         "behaviour.reach_initial": 0.1,
         "behaviour.expansion_start": "fresh",
+        "behaviour.expansion_inverse_temperature": 10.0,
         "behaviour.actor_learning_rate": 1e-3,
         "behaviour.critic_learning_rate": 1e-3,
         "behaviour.reach_learning_rate": 1e-3,
