@@ -20,8 +20,8 @@ FPS = 25
 
 
 def predictions(runs: Sequence[Run]) -> str:
-    """Open-loop predictions beside the truth, of the first run that has them."""
-    path = next((p for run in runs if (p := run.path / "artifacts" / "open_loop.npz").exists()), None)
+    """Open-loop predictions beside the truth, of the last run that has them."""
+    path = next((p for run in reversed(runs) if (p := run.path / "artifacts" / "open_loop.npz").exists()), None)
     if path is None:
         return absent("No open-loop predictions were saved with these runs.")
     with _archive(path, "truth", "prediction", "context") as data:
@@ -37,8 +37,8 @@ def predictions(runs: Sequence[Run]) -> str:
             rows = (("truth", one), ("prediction", two), ("difference", pictures.difference(one, two)))
             blocks.append(_strip(rows, [(str(step), step >= context) for step in shown]))
     caption = (
-        f"<b>What the model sees coming.</b> Numbers are agent steps. For the first {context} (gray) the model is "
-        "given the pictures and reconstructs them; from then on (blue) it is given the actions only. "
+        f"<b>What the model of {html.escape(path.parent.parent.name)} sees coming.</b> Numbers are agent steps. For the "
+        f"first {context} (gray) it is given the pictures and reconstructs them; from then on (blue) it is given the actions only. "
         "Difference: prediction minus truth, mid-gray where they agree."
     )
     return figure("".join(blocks), caption)
