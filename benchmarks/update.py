@@ -6,9 +6,9 @@
 
 Counts the floating point operations of one update (matrix products and convolutions, backward included, with PyTorch's
 FlopCounterMode; convolutions are checked against a count by hand), measures the machine's rate of large matrix products
-in the same run, and divides: the floor is the time that the operations would take at that rate. On the CPU a second
-ratio is in CPU time, which other processes on the machine disturb less. With --profile: operators, and the parts of an
-update each timed, with its backward pass, by itself.
+beside every update timed, and divides: the floor is the time that the operations would take at that rate. The ratio is
+the median over such pairs, which other load on the machine disturbs less than either time. With --profile: operators,
+and the parts of an update each timed, with its backward pass, by itself.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from fosp.agents.base import Agent, transitions
 from fosp.agents.fosp import FOSP
 from fosp.config import PRESETS, Config, preset
 from fosp.models.layers import ImageDecoder, ImageEncoder
+from fosp.training.memory import keep_freed_memory
 
 SPACES = {"image": (64, 64, 6), "vector": (60,)}  # SafetyPointGoal1, front and back view
 ACTIONS = 2
@@ -44,6 +45,7 @@ def main() -> None:
     """Measure and print."""
     args = arguments()
     torch.set_num_threads(args.threads)
+    keep_freed_memory()  # as the training loops do
     device = resolve_device(args.device)
     torch.set_float32_matmul_precision("high" if args.precision == "bfloat16" else "highest")
     config = settings(args.preset, args.precision, args.compile)
@@ -54,8 +56,6 @@ def main() -> None:
     plain = make_agent(settings(args.preset, args.precision, compiled=False), spaces, ACTIONS, device)
     print_parameters(plain)
     operations = count_operations(plain, batch)
-    rate, cpu_rate = matrix_rate(device, args.precision)
-
     agent = make_agent(config, spaces, ACTIONS, device) if args.compile else plain
     start = time.perf_counter()
     agent.update(batch)
@@ -63,8 +63,9 @@ def main() -> None:
     print(f"first update        {time.perf_counter() - start:9.2f} s")
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
-    seconds, cpu_seconds = measure(lambda: agent.update(batch), device, args.repeats, warm_up=3)
-    floor = operations / rate
+    pairs = measure_beside_products(lambda: agent.update(batch), device, args.precision, args.repeats)
+    seconds, rate = (statistics.median(column) for column in zip(*pairs, strict=True))
+    ratio = statistics.median(seconds * rate / operations for seconds, rate in pairs)
     training = config.training
     print(
         f"update              {seconds * 1e3:9.1f} ms   "
@@ -72,12 +73,10 @@ def main() -> None:
         f"{args.precision}{', compiled' if args.compile else ''}\n"
         f"operations          {operations / 1e9:9.2f} GFLOP\n"
         f"matrix products     {rate / 1e9:9.1f} GFLOP/s in {args.precision}\n"
-        f"floor               {floor * 1e3:9.1f} ms\n"
-        f"ratio               {seconds / floor:9.2f}"
+        f"floor               {operations / rate * 1e3:9.1f} ms\n"
+        f"ratio               {ratio:9.2f}"
     )
-    if device.type == "cpu":
-        print(f"ratio in CPU time   {cpu_seconds / (operations / cpu_rate):9.2f}")
-    else:
+    if device.type == "cuda":
         print(f"peak memory         {torch.cuda.max_memory_allocated() / 2**30:9.2f} GiB")
     if args.profile:
         profile_operators(agent, batch, device)
@@ -94,7 +93,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--compile", action="store_true", help="compile the losses (minutes)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or auto (default: cpu)")
-    parser.add_argument("--repeats", type=int, default=10, help="updates timed; the median counts (default: 10)")
+    parser.add_argument("--repeats", type=int, default=20, help="updates timed; the median counts (default: 20)")
     parser.add_argument("--profile", action="store_true", help="also operators and parts")
     return parser.parse_args()
 
@@ -149,7 +148,7 @@ def convolution_operations(agent: Agent, images: int) -> int:
     for module in agent.world_model.modules():
         if not isinstance(module, ImageEncoder | ImageDecoder):
             continue
-        side = 64 if isinstance(module, ImageEncoder) else module.side
+        side = 64 // agent.config.world_model.patch if isinstance(module, ImageEncoder) else module.side
         for layer in module.layers:
             if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
                 # A kernel of 4 x 4 with stride 2 joins the larger side's channels to the smaller side's, per position
@@ -170,8 +169,8 @@ def wait(device: torch.device) -> None:
         torch.cuda.synchronize()
 
 
-def measure(work: Callable[[], object], device: torch.device, repeats: int, warm_up: int = 1) -> tuple[float, float]:
-    """Median seconds and CPU seconds of `work`; on a GPU by its own events, with nothing waiting in between."""
+def measure(work: Callable[[], object], device: torch.device, repeats: int, warm_up: int = 1) -> float:
+    """Median seconds of `work`; on a GPU by its own events, with nothing waiting in between."""
     for _ in range(warm_up):
         work()
     wait(device)
@@ -182,27 +181,33 @@ def measure(work: Callable[[], object], device: torch.device, repeats: int, warm
             work()
             mark.record()
         wait(device)
-        return statistics.median(a.elapsed_time(b) / 1e3 for a, b in itertools.pairwise(marks)), 0.0
-    walls, cpus = [], []
+        return statistics.median(a.elapsed_time(b) / 1e3 for a, b in itertools.pairwise(marks))
+    seconds = []
     for _ in range(repeats):
-        wall, cpu = time.perf_counter(), time.process_time()
+        start = time.perf_counter()
         work()
-        walls.append(time.perf_counter() - wall)
-        cpus.append(time.process_time() - cpu)
-    return statistics.median(walls), statistics.median(cpus)
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds)
 
 
-def matrix_rate(device: torch.device, precision: str) -> tuple[float, float]:
-    """Operations a second of square matrix products, best of several sizes; per second and per CPU second."""
-    kind = getattr(torch, precision)
-    best = best_cpu = 0.0
-    for size in (4096, 8192) if device.type == "cuda" else (512, 1024, 2048):
-        a, b = (torch.randn(size, size, device=device).to(kind) for _ in range(2))
-        for _ in range(3):
-            seconds, cpu = measure(partial(torch.matmul, a, b), device, 5)
-            best = max(best, 2 * size**3 / seconds)
-            best_cpu = max(best_cpu, 2 * size**3 / cpu if cpu else 0.0)
-    return best, best_cpu
+def measure_beside_products(
+    work: Callable[[], object], device: torch.device, precision: str, repeats: int
+) -> list[tuple[float, float]]:
+    """Pairs of the seconds that `work` took and of the machine's rate of matrix products just then."""
+    size = max(
+        (4096, 8192) if device.type == "cuda" else (512, 1024, 2048), key=lambda n: product_rate(n, device, precision)
+    )
+    measure(work, device, repeats=3)
+    return [
+        (measure(work, device, 10 if device.type == "cuda" else 1, warm_up=0), product_rate(size, device, precision))
+        for _ in range(repeats)
+    ]
+
+
+def product_rate(size: int, device: torch.device, precision: str) -> float:
+    """Operations a second of products of two square matrices."""
+    a, b = (torch.randn(size, size, device=device).to(getattr(torch, precision)) for _ in range(2))
+    return 2 * size**3 / measure(partial(torch.matmul, a, b), device, 5)
 
 
 # --------------------------------------------------------------------------- printing
@@ -260,7 +265,7 @@ def profile_parts(agent: FOSP, batch: dict[str, Tensor], rate: float, device: to
     for name, work in parts(agent, batch).items():
         with FlopCounterMode(display=False) as counter:
             work()
-        seconds, _ = measure(work, device, repeats)
+        seconds = measure(work, device, repeats)
         agent.zero_grad(set_to_none=True)
         rows.append((name, seconds, counter.get_total_flops()))
     total = sum(seconds for _, seconds, _ in rows)
@@ -279,7 +284,8 @@ def parts(agent: FOSP, batch: dict[str, Tensor]) -> dict[str, Callable[[], objec
     shape = batch["reward"].shape
     noise = agent.noise(*model.rssm.noise_shape(*shape))
     with torch.no_grad(), agent.arithmetic():
-        embedding = model.encode(batch).float()
+        targets = model.targets(batch)
+        embedding = model.encode(targets).float()
         states = model.rssm.observe(embedding, batch["action"], batch["is_first"], noise)[0]
     features, data = states.features, transitions(states.features, batch)
     rows = shape[0] * shape[1]
@@ -309,10 +315,10 @@ def parts(agent: FOSP, batch: dict[str, Tensor]) -> dict[str, Callable[[], objec
     def decode() -> Tensor:
         s, error = with_gradient(features), torch.zeros((), device=agent.device)
         if model.image_decoder is not None:
-            image = batch["image"].float() / 255
-            error = error + (model.image_decoder(s.flatten(0, 1)).view(image.shape) - image).square().sum()
+            difference = model.image_decoder(s.flatten(0, 1)) - targets["image"].flatten(0, 1)
+            error = error + torch.linalg.vector_norm(difference).square()
         if model.vector_decoder is not None:
-            error = error + (model.vector_decoder(s).float() - batch["vector"]).square().sum()
+            error = error + (model.vector_decoder(s).float() - targets["vector"]).square().sum()
         return error
 
     def heads() -> Tensor:
@@ -342,7 +348,7 @@ def parts(agent: FOSP, batch: dict[str, Tensor]) -> dict[str, Callable[[], objec
 
     zeros = {p: torch.zeros_like(p) for optimiser in agent.optimisers.values() for p in optimiser.parameters}
     return {
-        "encoder": backward(lambda: model.encode(batch)),
+        "encoder": backward(lambda: model.encode(model.targets(batch))),
         "rssm": backward(observe),
         "decoder": backward(decode),
         "heads": backward(heads),

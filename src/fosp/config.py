@@ -7,7 +7,7 @@ settings as ``config.yaml`` and is restored from that file.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -49,8 +49,11 @@ class WorldModelConfig:
     """Hidden layers of the reward, cost and continuation heads."""
     vector_layers: int = 2
     """Hidden layers of the encoder and decoder of vector observations."""
-    cnn_depth: int = 8
-    """Channels of the first convolution; doubled at each of the four levels."""
+    cnn_depth: int = 16
+    """Channels after the first halving of the picture; doubled at each of the four halvings."""
+    patch: Literal[1, 2, 4, 8] = 4
+    """Side of the squares of pixels that one dense layer reads in place of the first halvings; 1: convolutions all the
+    way, as in DreamerV3."""
     unimix: float = 0.01
     """Share of the uniform distribution mixed into every categorical."""
     free_nats: float = 1.0
@@ -147,7 +150,9 @@ class TrainingConfig:
     offline_updates: int = 12_000
     """Gradient updates before going online."""
     online_frames: int = 50_000
-    """Environment frames of online fine-tuning."""
+    """Environment frames of online training."""
+    prefill_episodes: int = 5
+    """Episodes of random actions that an agent trained online from scratch starts with."""
     train_ratio: float = 128.0
     """Replayed steps per agent step online: updates per agent step are train_ratio / (batch_size * sequence_length)."""
     environments: int = 1
@@ -156,6 +161,8 @@ class TrainingConfig:
     """Observations that the replay holds (12 KiB each per picture pair of 64x64, allocated as they come)."""
     evaluate_every: int = 4_000
     """Updates between evaluations (0: only at the end of a phase)."""
+    evaluate_at: tuple[int, ...] = ()
+    """Frames of online training at which there is an evaluation as well (0: before the first episode)."""
     evaluation_episodes: int = 10
     """Episodes per evaluation, on fixed seeds."""
     log_every: int = 100
@@ -198,6 +205,26 @@ def preset(name: str) -> Config:
     return PRESETS[name]
 
 
+def change(config: Config, changes: Mapping[str, Any]) -> Config:
+    """A copy of `config` with settings replaced by their dotted names, as in {"behaviour.gamma": 0.9, "seed": 1}."""
+    for name, value in changes.items():
+        group, _, field = name.rpartition(".")
+        if group:
+            value = dataclasses.replace(getattr(config, group), **{field: value})
+        config = dataclasses.replace(config, **{group or field: value})
+    return config
+
+
+def flatten(config: Any, prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Every setting as (dotted name, value)."""
+    for item in dataclasses.fields(config):
+        value = getattr(config, item.name)
+        if dataclasses.is_dataclass(value):
+            yield from flatten(value, f"{prefix}{item.name}.")
+        else:
+            yield prefix + item.name, value
+
+
 def save_config(config: Config, path: Path) -> None:
     """Write `config` as YAML."""
     data = {"version": CONFIG_VERSION, **dataclasses.asdict(config)}
@@ -230,6 +257,8 @@ def _build(kind: type, data: Mapping[str, Any], where: str) -> Any:
         nested = dataclasses.is_dataclass(hints[name])
         if nested and not isinstance(value, Mapping):
             raise InputError(f"{where}: '{name}' must be a mapping of settings.")
+        if isinstance(value, list):  # YAML knows no tuples
+            value = tuple(value)
         values[name] = _build(hints[name], value, f"{where}: {name}") if nested else value
     return kind(**values)
 
@@ -247,6 +276,9 @@ def _check(config: Any, where: str = "") -> None:
                 raise InputError(f"Setting {name} is '{value}'; choose one of {choices}.")
         elif hint is float and (isinstance(value, bool) or not isinstance(value, int | float)):
             raise InputError(f"Setting {name} must be a number, not '{value}'.")
+        elif get_origin(hint) is tuple:
+            if not isinstance(value, tuple) or any(type(item) is not int or item < 0 for item in value):
+                raise InputError(f"Setting {name} must be a list of whole numbers from 0 on, not '{value}'.")
         elif hint in (int, str, bool) and type(value) is not hint:
             raise InputError(f"Setting {name} must be of type {hint.__name__}, not '{value}'.")
         if hint in (int, float) and not _in_range(item.name, value):
@@ -281,6 +313,7 @@ _RANGES = {
         "evaluation_episodes",
         "log_every",
         "checkpoint_every",
+        "prefill_episodes",
         "train_ratio",
         "penalty",
     ),
@@ -307,6 +340,7 @@ PRESETS: dict[str, Config] = {
             sequence_length=8,
             offline_updates=20,
             online_frames=2_000,
+            prefill_episodes=1,
             train_ratio=1.0,
             replay_steps=20_000,
             evaluate_every=0,
@@ -324,6 +358,7 @@ PRESETS: dict[str, Config] = {
             classes=48,
             units=512,
             cnn_depth=32,
+            patch=1,
             vector_standardise=False,
             cost_weight=10.0,
             learning_rate=1e-4,

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fosp.config import WorldModelConfig
-from fosp.models.layers import GRUCell, ImageDecoder, ImageEncoder, mlp
+from fosp.models.layers import GRUCell, ImageDecoder, ImageEncoder, from_patches, mlp, to_patches
 from fosp.models.rssm import RSSM, Latent
 from fosp.models.world_model import WorldModel
 
@@ -126,22 +126,32 @@ def test_gru_cell_is_a_convex_mix_of_the_old_state_and_a_bounded_candidate():
     assert torch.corrcoef(torch.stack([h.flatten(), new.flatten().detach()]))[0, 1] > 0.5
 
 
-@pytest.mark.parametrize(("channels", "depth"), [(3, 4), (6, 16)])
-def test_image_encoder_and_decoder_shapes(channels, depth):
-    encoder, decoder = ImageEncoder(channels, depth), ImageDecoder(20, channels, depth)
-    image = torch.rand(3, 64, 64, channels)
-    embedding = encoder(image)
+def test_patches_are_squares_of_pixels_row_by_row():
+    image = torch.arange(2 * 64 * 64 * 6).view(2, 64, 64, 6)
+    for side in (1, 2, 4, 8):
+        patches = to_patches(image, side)
+        square = image[1, 40 : 40 + side, 24 : 24 + side]
+        assert torch.equal(patches[1, 40 // side, 24 // side], square.flatten())
+        assert torch.equal(from_patches(patches, side), image)
+
+
+@pytest.mark.parametrize(("channels", "depth", "patch"), [(3, 4, 1), (6, 16, 1), (3, 4, 2), (6, 16, 4), (6, 4, 8)])
+def test_image_encoder_and_decoder_shapes(channels, depth, patch):
+    encoder, decoder = ImageEncoder(channels, depth, patch), ImageDecoder(20, channels, depth, patch)
+    patches = to_patches(torch.rand(3, 64, 64, channels), patch)
+    embedding = encoder(patches)
     assert encoder.outputs == depth * 8 * 16
     assert embedding.shape == (3, encoder.outputs)
-    assert decoder(torch.randn(3, 20)).shape == image.shape
+    assert decoder(torch.randn(3, 20)).shape == patches.shape
 
 
-def test_image_encoder_tells_places_and_channels_apart():
+@pytest.mark.parametrize("patch", [1, 4])
+def test_image_encoder_tells_places_and_channels_apart(patch):
     torch.manual_seed(0)
-    encoder = ImageEncoder(6, 4)
+    encoder = ImageEncoder(6, 4, patch)
     images = torch.zeros(3, 64, 64, 6)
     images[0, :32, :, 0] = images[1, 32:, :, 0] = images[2, :32, :, 3] = 1
-    a, b, c = encoder(images)
+    a, b, c = encoder(to_patches(images, patch))
     assert min((a - b).abs().max(), (a - c).abs().max(), (b - c).abs().max()) > 1e-2
 
 

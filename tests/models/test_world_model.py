@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from fosp.config import WorldModelConfig
 from fosp.models.distributions import symlog
-from fosp.models.world_model import WorldModel
+from fosp.models.world_model import WorldModel, squared_norm
 from tiny import line_image, random_batch
 
 SPACES = {"vector": (2,)}
@@ -43,6 +43,14 @@ def gradients(world_model: WorldModel, batch: dict[str, torch.Tensor], part: str
 
 def largest(tensors: list[torch.Tensor]) -> float:
     return max(t.abs().max().item() for t in tensors)
+
+
+def test_squared_norm_and_its_gradient_are_those_of_the_sum_of_squares():
+    x = torch.tensor([[1.0, -2.0], [3.0, 0.0]], requires_grad=True)
+    value = squared_norm(x)
+    value.backward()
+    assert value.item() == 14
+    assert x.grad.tolist() == [[2, -4], [6, 0]]
 
 
 def test_free_bits_silence_a_small_kl_and_nothing_more():
@@ -182,7 +190,7 @@ def test_world_model_learns_one_small_dataset_by_heart():
     torch.manual_seed(0)
     batch, steps = moving_column(), 170
     config = WorldModelConfig(
-        deterministic=32, latents=8, classes=8, units=64, cnn_depth=8, head_layers=1, free_nats=8.0
+        deterministic=32, latents=8, classes=8, units=64, cnn_depth=16, head_layers=1, free_nats=8.0
     )
     world_model = WorldModel(config, {"image": (64, 64, 3)}, 1)
     adam = torch.optim.Adam(world_model.parameters(), lr=4e-3)

@@ -148,7 +148,7 @@ class Agent(nn.Module, ABC):
         """
         observation = {name: value.to(self.device) for name, value in observation.items()}
         rssm = self.world_model.rssm
-        embedded = rssm.posterior_embedding(self.world_model.encode(observation))
+        embedded = rssm.posterior_embedding(self.world_model.encode(self.world_model.targets(observation)))
         noise = self.noise(*rssm.noise_shape(len(embedded)), generator=generator)
         latent = rssm.observe_step(state.latent, state.action, embedded, observation["is_first"], noise)
         action, info = self.policy(latent.features, mode, generator)

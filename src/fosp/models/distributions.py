@@ -74,21 +74,17 @@ _LARGEST = float(math.expm1(TWO_HOT_LIMIT))
 
 
 def mix_uniform(logits: Tensor, share: float) -> Tensor:
-    """Log-probabilities of softmax(logits) with `share` of the uniform distribution mixed in, (..., K) -> (..., K)."""
-    logits = logits.float()
-    if share == 0:
-        return F.log_softmax(logits, -1)
-    return torch.log((1 - share) * torch.softmax(logits, -1) + share / logits.shape[-1])
+    """Probabilities of softmax(logits) with `share` of the uniform distribution mixed in, (..., K) -> (..., K)."""
+    return (1 - share) * torch.softmax(logits.float(), -1) + share / logits.shape[-1]
 
 
-def sample_one_hot(log_p: Tensor, noise: Tensor) -> Tensor:
+def sample_one_hot(p: Tensor, noise: Tensor) -> Tensor:
     """One-hot sample with straight-through gradients.
 
     Args:
-        log_p: normalised log-probabilities (..., S, K).
+        p: probabilities (..., S, K).
         noise: uniform numbers in [0, 1), (..., S): one per categorical, used on the cumulative distribution.
     """
-    p = log_p.exp()
     index = (p.detach().cumsum(-1) <= noise.unsqueeze(-1)).sum(-1).clamp(max=p.shape[-1] - 1)
     hard = F.one_hot(index, p.shape[-1]).to(p.dtype)
     return hard + p - p.detach()

@@ -10,6 +10,7 @@ from fosp.models.distributions import TWO_HOT_BINS, TwoHot, two_hot_bins
 
 IMAGE_SIZE = 64
 _LEVELS = 4  # halvings from 64 x 64 to 4 x 4
+_GRAY = 0.5  # the middle of the range of pixels, where an untrained decoder starts
 _EPS = 1e-3
 
 
@@ -85,14 +86,44 @@ class _ChannelNorm(Norm):
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
-class ImageEncoder(nn.Module):
-    """Four stride-2 convolutions, (N, 64, 64, C) in [0, 1] -> (N, outputs)."""
+def to_patches(image: Tensor, side: int) -> Tensor:
+    """Cut pictures into squares of `side` pixels, (..., 64, 64, C) -> (..., 64 / side, 64 / side, side * side * C)."""
+    if side == 1:
+        return image
+    grid = IMAGE_SIZE // side
+    squares = image.unflatten(-3, (grid, side)).unflatten(-2, (grid, side)).transpose(-4, -3)
+    return squares.flatten(-3)
 
-    def __init__(self, channels: int, depth: int) -> None:
+
+def from_patches(patches: Tensor, side: int) -> Tensor:
+    """Inverse of `to_patches`."""
+    if side == 1:
+        return patches
+    squares = patches.unflatten(-1, (side, side, -1)).transpose(-4, -3)
+    return squares.flatten(-5, -4).flatten(-3, -2)
+
+
+def _widths(depth: int, patch: int) -> tuple[list[int], int]:
+    """Channels after each halving from 64 to 4 pixels, and how many of the halvings the patches stand for."""
+    return [depth * 2**level for level in range(_LEVELS)], patch.bit_length() - 1
+
+
+class ImageEncoder(nn.Module):
+    """Patches of a picture (see `to_patches`) in [0, 1] -> (N, outputs).
+
+    DreamerV3's four stride-2 convolutions where patches are single pixels. Larger patches replace the first levels by
+    one dense layer per patch: the levels with few channels are bound by memory and cost most of the time on a CPU.
+    """
+
+    def __init__(self, channels: int, depth: int, patch: int) -> None:
         super().__init__()
+        widths, skipped = _widths(depth, patch)
+        self.stem: nn.Module = nn.Identity()
+        if skipped:
+            self.stem = dense(channels * patch**2, widths[skipped - 1])
+            channels = widths[skipped - 1]
         layers: list[nn.Module] = []
-        for level in range(_LEVELS):
-            width = depth * 2**level
+        for width in widths[skipped:]:
             layers += [nn.Conv2d(channels, width, 4, 2, 1, bias=False), _ChannelNorm(width), nn.SiLU()]
             _truncated_normal_(layers[-3].weight, channels * 16)  # type: ignore[arg-type]
             channels = width
@@ -100,35 +131,41 @@ class ImageEncoder(nn.Module):
         self.layers.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.outputs = channels * (IMAGE_SIZE >> _LEVELS) ** 2
 
-    def forward(self, image: Tensor) -> Tensor:
-        return self.layers(image.permute(0, 3, 1, 2)).permute(0, 2, 3, 1).flatten(1)
+    def forward(self, patches: Tensor) -> Tensor:
+        return self.layers(self.stem(patches).permute(0, 3, 1, 2)).permute(0, 2, 3, 1).flatten(1)
 
 
 class ImageDecoder(nn.Module):
-    """Mirror image of `ImageEncoder`, (N, inputs) -> (N, 64, 64, C) in [0, 1] units (not clipped)."""
+    """Mirror image of `ImageEncoder`, (N, inputs) -> patches of a picture in [0, 1] units (not clipped)."""
 
-    def __init__(self, inputs: int, channels: int, depth: int) -> None:
+    def __init__(self, inputs: int, channels: int, depth: int, patch: int) -> None:
         super().__init__()
+        widths, skipped = _widths(depth, patch)
         self.side = IMAGE_SIZE >> _LEVELS
-        width = depth * 2 ** (_LEVELS - 1)
-        self.project = nn.Sequential(nn.Linear(inputs, self.side**2 * width, bias=False))
-        _truncated_normal_(self.project[0].weight, inputs)  # type: ignore[arg-type]
+        width = widths[-1]
+        self.project = nn.Linear(inputs, self.side**2 * width, bias=False)
+        _truncated_normal_(self.project.weight, inputs)
         self.norm = Norm(width)
         layers: list[nn.Module] = []
-        for level in reversed(range(_LEVELS)):
+        for level in reversed(range(skipped, _LEVELS)):
             last = level == 0
-            outputs = channels if last else depth * 2 ** (level - 1)
+            outputs = channels if last else widths[level - 1]
             layers.append(nn.ConvTranspose2d(width, outputs, 4, 2, 1, bias=last))
             _truncated_normal_(layers[-1].weight, width * 4)  # type: ignore[arg-type]
             if last:
-                nn.init.constant_(layers[-1].get_parameter("bias"), 0.5)  # the middle of the range of pixels
+                nn.init.constant_(layers[-1].get_parameter("bias"), _GRAY)
             else:
                 layers += [_ChannelNorm(outputs), nn.SiLU()]
             width = outputs
         self.layers = nn.Sequential(*layers)
         self.layers.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.head: nn.Module = nn.Identity()
+        if skipped:
+            self.head = nn.Linear(width, channels * patch**2)
+            _truncated_normal_(self.head.weight, width)
+            nn.init.constant_(self.head.bias, _GRAY)
 
     def forward(self, features: Tensor) -> Tensor:
         x = self.project(features).unflatten(-1, (self.side, self.side, -1))
         x = F.silu(self.norm(x)).permute(0, 3, 1, 2)
-        return self.layers(x).permute(0, 2, 3, 1).float()
+        return self.head(self.layers(x).permute(0, 2, 3, 1)).float()

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from fosp.config import WorldModelConfig
 from fosp.models.distributions import mix_uniform, sample_one_hot
@@ -77,7 +78,9 @@ class RSSM(nn.Module):
 
     def log_p(self, logits: Tensor) -> Tensor:
         """Normalised log-probabilities with the uniform share mixed in, (..., S, K)."""
-        return mix_uniform(logits, self.unimix)
+        if self.unimix == 0:
+            return F.log_softmax(logits.float(), -1)
+        return mix_uniform(logits, self.unimix).log()
 
     def observe_step(self, state: Latent, action: Tensor, embedded: Tensor, is_first: Tensor, noise: Tensor) -> Latent:
         """One filtering step; where `is_first` (N,), state and action are reset to zero beforehand."""
@@ -119,7 +122,7 @@ class RSSM(nn.Module):
         return Latent(h, self._sample(self._split(self.prior(h)), noise))
 
     def _sample(self, logits: Tensor, noise: Tensor) -> Tensor:
-        return sample_one_hot(self.log_p(logits), noise).flatten(-2)
+        return sample_one_hot(mix_uniform(logits, self.unimix), noise).flatten(-2)
 
     def _split(self, logits: Tensor) -> Tensor:
         return logits.unflatten(-1, (self.latents, self.classes))

@@ -10,18 +10,18 @@ from torch.nn import functional as F
 
 from fosp.config import WorldModelConfig
 from fosp.models.distributions import categorical_kl, symexp, symlog
-from fosp.models.layers import ImageDecoder, ImageEncoder, TwoHotHead, mlp
+from fosp.models.layers import ImageDecoder, ImageEncoder, TwoHotHead, from_patches, mlp, to_patches
 from fosp.models.rssm import RSSM, Latent
 
 Batch = Mapping[str, Tensor]
 Metrics = dict[str, Tensor]
 
 
-def with_pixels(batch: Batch) -> Batch:
-    """The batch with "image", if there is one, in [0, 1]; unchanged if it is so already."""
-    if "image" not in batch or batch["image"].is_floating_point():
-        return batch
-    return {**batch, "image": batch["image"] * (1 / 255)}
+def squared_norm(x: Tensor) -> Tensor:
+    """Sum of squares of any tensor, (): one pass over memory forward and one backward, where `mse_loss` takes four."""
+    x = x.flatten()
+    constant = x.detach()
+    return 2 * torch.dot(constant, x) - torch.dot(constant, constant)
 
 
 class WorldModel(nn.Module):
@@ -43,7 +43,7 @@ class WorldModel(nn.Module):
         self.image_encoder: ImageEncoder | None = None
         self.vector_encoder: nn.Module | None = None
         if "image" in spaces:
-            self.image_encoder = ImageEncoder(spaces["image"][-1], config.cnn_depth)
+            self.image_encoder = ImageEncoder(spaces["image"][-1], config.cnn_depth, config.patch)
             embedding += self.image_encoder.outputs
         if "vector" in spaces:
             self.vector_encoder = mlp(spaces["vector"][0], config.units, config.vector_layers, config.units)
@@ -53,7 +53,7 @@ class WorldModel(nn.Module):
         self.rssm = RSSM(config, embedding, actions)
         self.features = features = self.rssm.features
         self.image_decoder = (
-            ImageDecoder(features, spaces["image"][-1], config.cnn_depth) if "image" in spaces else None
+            ImageDecoder(features, spaces["image"][-1], config.cnn_depth, config.patch) if "image" in spaces else None
         )
         self.vector_decoder = (
             mlp(features, config.units, config.vector_layers, spaces["vector"][0]) if "vector" in spaces else None
@@ -62,14 +62,23 @@ class WorldModel(nn.Module):
         self.cost_head = TwoHotHead(features, config.units, config.head_layers)
         self.continue_head = mlp(features, config.units, config.head_layers, 1)
 
-    def encode(self, observation: Batch) -> Tensor:
-        """Observations with any leading dimensions -> embeddings (..., E)."""
+    def targets(self, observation: Batch) -> dict[str, Tensor]:
+        """What encoder and decoder work on: "image" as patches in [0, 1], "vector" as `normalise` gives it."""
+        targets = {}
+        if self.image_encoder is not None:
+            targets["image"] = to_patches(observation["image"], self.config.patch) * (1 / 255)
+        if self.vector_encoder is not None:
+            targets["vector"] = self.normalise(observation["vector"])
+        return targets
+
+    def encode(self, targets: Batch) -> Tensor:
+        """`targets` with any leading dimensions -> embeddings (..., E)."""
         parts = []
         if self.image_encoder is not None:
-            image = with_pixels(observation)["image"]
+            image = targets["image"]
             parts.append(self.image_encoder(image.flatten(0, -4)).unflatten(0, image.shape[:-3]))
         if self.vector_encoder is not None:
-            parts.append(self.vector_encoder(self.normalise(observation["vector"])))
+            parts.append(self.vector_encoder(targets["vector"]))
         return torch.cat(parts, -1)
 
     def normalise(self, vector: Tensor) -> Tensor:
@@ -106,16 +115,15 @@ class WorldModel(nn.Module):
         Returns:
             The scalar loss, posterior states (B, T, ...) with gradients, and metrics.
         """
-        batch = with_pixels(batch)
-        states, posterior, prior = self.rssm.observe(self.encode(batch), batch["action"], batch["is_first"], noise)
+        targets = self.targets(batch)
+        states, posterior, prior = self.rssm.observe(self.encode(targets), batch["action"], batch["is_first"], noise)
         features = states.features
         losses: Metrics = {}
         if self.image_decoder is not None:
-            prediction = self.image_decoder(features.flatten(0, 1)).view(batch["image"].shape)
-            # One pass over the pixels instead of four.
-            losses["image"] = F.mse_loss(prediction, batch["image"], reduction="sum") / batch["is_first"].numel()
+            error = self.image_decoder(features.flatten(0, 1)) - targets["image"].flatten(0, 1)
+            losses["image"] = squared_norm(error) / len(error)
         if self.vector_decoder is not None:
-            error = self.vector_decoder(features).float() - self.normalise(batch["vector"])
+            error = self.vector_decoder(features).float() - targets["vector"]
             losses["vector"] = error.square().sum(-1)
         losses["reward"] = self.reward_head(features).loss(batch["reward"])
         weight = torch.where(batch["cost"] >= 1, self.config.cost_weight, 1.0)
@@ -154,7 +162,8 @@ class WorldModel(nn.Module):
         observation = {}
         if self.image_decoder is not None:
             image = self.image_decoder(features.flatten(0, -2)).unflatten(0, features.shape[:-1])
-            observation["image"] = (image.clamp(0, 1) * 255).round().to(torch.uint8)
+            pixels = (image.clamp(0, 1) * 255).round().to(torch.uint8)
+            observation["image"] = from_patches(pixels, self.config.patch)
         if self.vector_decoder is not None:
             observation["vector"] = symexp(self.vector_decoder(features).float() * self.vector_scale + self.vector_mean)
         return observation
@@ -165,7 +174,7 @@ class WorldModel(nn.Module):
         Returns:
             Decoded observations (B, T, ...), and the states under "features", (B, T, F).
         """
-        embedding = self.encode({k: v[:, :context] for k, v in batch.items() if k in ("image", "vector")})
+        embedding = self.encode(self.targets({name: value[:, :context] for name, value in batch.items()}))
         seen, _, _ = self.rssm.observe(
             embedding, batch["action"][:, :context], batch["is_first"][:, :context], noise[:, :context]
         )

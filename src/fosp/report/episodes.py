@@ -38,8 +38,8 @@ def predictions(runs: Sequence[Run]) -> str:
             blocks.append(_strip(rows, [(str(step), step >= context) for step in shown]))
     caption = (
         f"<b>What the model of {html.escape(path.parent.parent.name)} sees coming.</b> Numbers are agent steps. "
-        f"For the first {context} (gray) it is given the pictures and reconstructs them; from then on (blue) it is given "
-        "the actions only. "
+        f"For the first {context} (gray) it is given the pictures and reconstructs them; "
+        "from then on (blue) it is given the actions only. "
         "Difference: prediction minus truth, mid-gray where they agree."
     )
     return figure("".join(blocks), caption)

@@ -19,12 +19,14 @@ from fosp.training.checkpoint import has_checkpoint, load_checkpoint, rewind_log
 from fosp.training.data import load_offline_replay
 from fosp.training.evaluation import evaluate
 from fosp.training.interrupts import Interrupted, StopRequest, stop_on_signal
+from fosp.training.memory import keep_freed_memory
 from fosp.training.metrics import MetricsWriter
 from fosp.training.progress import Progress, SilentProgress
 
 
 def prepare(config: Config) -> None:
     """Process-wide settings of a run; the count of threads also decides the last bits of sums."""
+    keep_freed_memory()
     if config.training.threads:
         torch.set_num_threads(config.training.threads)
     torch.set_float32_matmul_precision("high" if config.training.precision == "bfloat16" else "highest")
