@@ -69,20 +69,22 @@ def test_segments_and_circles():
 
 def test_the_way_around_a_circle():
     """Around a circle of radius 1 from (-2, 0) to (2, 0): two tangents and an arc, 2 sqrt(3) + pi / 3."""
-    paths = PathMap(np.array([2.0, 0.0]), np.array([[0.0, 0.0, 1.0]]))
+    goal = np.array([2.0, 0.0])
+    paths = PathMap(goal, np.array([[0.0, 0.0, 1.0]]))
+    way = [np.array([-2.0, 0.0])]
+    while (way[-1] != goal).any():
+        way.append(paths.waypoint(way[-1]))
     shortest = 2 * np.sqrt(3) + np.pi / 3
-    found = paths.to_go(np.array([[-2.0, 0.0], [2.0, 1.0]]))
-    assert shortest < found[0] < 1.1 * shortest
-    assert found[1] == pytest.approx(1.0)
+    assert shortest < np.linalg.norm(np.diff(way, axis=0), axis=1).sum() < 1.1 * shortest
+    np.testing.assert_array_equal(paths.waypoint(np.array([2.0, 1.0])), goal)
 
 
 def test_rollout_against_the_closed_form():
     """Straight ahead from rest: v = a / d (1 - exp(-d t)), x = a / d (t - (1 - exp(-d t)) / d)."""
     model = MotionModel(acceleration=2.0, drag=1.5, turn_rate=3.0, turn_lag=0.05, slides=True)
     start = Motion(np.zeros(2), np.zeros(2), 0.0, 0.0)
-    positions, velocity, heading = rollout(model, start, np.array([1.0]), np.array([0.0]), 100, 0, 0.01)
+    positions = rollout(model, start, np.array([1.0]), np.array([0.0]), 100, 0, 0.01)
     v = 2.0 / 1.5 * (1 - np.exp(-1.5))
     x = 2.0 / 1.5 * (1.0 - (1 - np.exp(-1.5)) / 1.5)
-    np.testing.assert_allclose(velocity[0], [v, 0.0], rtol=1e-6)
     np.testing.assert_allclose(positions[-1, 0], [x, 0.0], rtol=1e-3)
-    assert heading[0] == 0.0
+    np.testing.assert_allclose((positions[-1, 0] - positions[-2, 0]) / 0.01, [v, 0.0], rtol=5e-3)

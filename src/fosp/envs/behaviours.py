@@ -25,7 +25,9 @@ MODELS = {
     "Car": MotionModel(acceleration=6.2, drag=8.0, turn_rate=1.25, turn_lag=0.06, slides=False),
 }
 
-_CANDIDATES = 40
+_THRUSTS, _TURNS = np.linspace(-1.0, 1.0, 7), np.linspace(-1.0, 1.0, 7)
+_CLEARANCE = (0.08, 0.20)  # metres kept beyond what costs, drawn per episode
+_KEPT = 0.6  # share of the clearance that must not be used up; the ways planned keep all of it
 _HOLD_SECONDS = 0.4
 _BRAKE_SECONDS = 0.56
 _REBUILD_DISTANCE = 0.05  # metres an obstacle may move before the paths are planned anew
@@ -101,53 +103,60 @@ class RandomBehaviour:
         return self._action.copy()
 
 
+class _Driver:
+    """Turns to a point and drives there, with noise that changes slowly; an episode draws how."""
+
+    def __init__(self, rng: np.random.Generator, slowest: float, noisiest: float) -> None:
+        self._rng = rng
+        self._speed = rng.uniform(slowest, 1.0)  # largest thrust
+        self._turn_gain = rng.uniform(0.8, 1.6)
+        self._lead = rng.uniform(0.25, 0.45)  # seconds of drift to steer against
+        self._noise_size = rng.uniform(0.05, noisiest)
+        self._noise = np.zeros(2)
+
+    def drive(self, state: dict[str, Any], target: np.ndarray) -> np.ndarray:
+        """Thrust and turn, (2,) in [-1, 1]."""
+        offset = target - state["position"] - self._lead * state["velocity"]
+        error = _wrap(math.atan2(offset[1], offset[0]) - state["heading"])
+        self._noise = 0.8 * self._noise + 0.6 * self._noise_size * self._rng.standard_normal(2)
+        wanted = np.array([self._speed * max(math.cos(error), -0.2), self._turn_gain * error])
+        return np.clip(wanted + self._noise, -1.0, 1.0)
+
+
 class UnsafeBehaviour:
-    """Turns to the goal and drives, whatever lies between; noise that changes slowly makes its paths differ."""
+    """Turns to the goal and drives, whatever lies between."""
 
     name = "unsafe"
 
     def __init__(self, seed: int) -> None:
         self._rng = np.random.default_rng(seed)
-        self._noise = np.zeros(2)
 
     def reset(self, env: gymnasium.Env[Any, Any]) -> None:
-        rng = self._rng
-        self._speed = rng.uniform(0.7, 1.0)
-        self._turn_gain = rng.uniform(0.8, 1.6)
-        self._lead = rng.uniform(0.25, 0.45)  # seconds of drift to steer against
-        self._noise_size = rng.uniform(0.05, 0.35)
-        self._noise = np.zeros(2)
+        self._driver = _Driver(self._rng, slowest=0.7, noisiest=0.35)
 
     def act(self, env: gymnasium.Env[Any, Any]) -> np.ndarray:
         state = _privileged(env)
-        offset = state["target"] - state["position"] - self._lead * state["velocity"]
-        error = _wrap(math.atan2(offset[1], offset[0]) - state["heading"])
-        thrust = self._speed * max(math.cos(error), -0.2)
-        turn = self._turn_gain * error
-        self._noise = 0.8 * self._noise + 0.6 * self._noise_size * self._rng.standard_normal(2)
-        thrust, turn = np.clip(np.array([thrust, turn]) + self._noise, -1.0, 1.0)
-        return to_action(state["robot"], float(thrust), float(turn), self._rng)
+        return to_action(state["robot"], *self._driver.drive(state, state["target"]), self._rng)
 
 
 class SafeBehaviour:
-    """Random shooting with a motion model: of the actions after which it can still stop clear of everything that
-    costs, it takes one that shortens the way around the obstacles."""
+    """Drives along the shortest way around everything that costs. Where a motion model says that it could then no
+    longer stop clear of it, it takes the nearest action after which it can.
+
+    Its actions vary smoothly with what it sees, so that a policy can learn them from examples.
+    """
 
     name = "safe"
 
     def __init__(self, seed: int) -> None:
         self._rng = np.random.default_rng(seed)
         self._paths: PathMap | None = None
-        self._last = np.zeros(2)
 
     def reset(self, env: gymnasium.Env[Any, Any]) -> None:
-        rng = self._rng
-        self._clearance = rng.uniform(0.05, 0.12)  # metres kept beyond what costs
-        self._speed = rng.uniform(0.3, 1.0)  # largest thrust
-        self._temperature = math.exp(rng.uniform(math.log(0.003), math.log(0.2)))  # metres that a choice may waste
+        self._clearance = self._rng.uniform(*_CLEARANCE)
+        self._driver = _Driver(self._rng, slowest=0.6, noisiest=0.2)
         self._paths = None
         self._seen: np.ndarray | None = None
-        self._last = np.zeros(2)
 
     def act(self, env: gymnasium.Env[Any, Any]) -> np.ndarray:
         state = _privileged(env)
@@ -156,35 +165,28 @@ class SafeBehaviour:
         if self._seen is not None and self._seen.shape == obstacles.shape:
             velocity = (obstacles[:, :2] - self._seen[:, :2]) / state["seconds"]
         self._seen = obstacles
-        thrust, turn = self._candidates(state["robot"])
+        paths = self._path_map(state["target"], obstacles, velocity)
+        wanted = self._driver.drive(state, paths.waypoint(state["position"]))
+
+        thrust, turn = self._candidates(state["robot"], wanted)
         motion = Motion(state["position"], state["velocity"], state["heading"], state["yaw_rate"])
         dt = state["seconds"]
         hold, brake = max(1, round(_HOLD_SECONDS / dt)), max(1, round(_BRAKE_SECONDS / dt))
-        positions, v_end, heading_end = rollout(_model(state), motion, thrust, turn, hold, brake, dt)
-
+        positions = rollout(_model(state), motion, thrust, turn, hold, brake, dt)
         clear = self._clear(positions, obstacles, velocity, dt)
-        paths = self._path_map(state["target"], obstacles, velocity)
-        end = positions[hold - 1]
-        facing = np.stack([np.cos(heading_end), np.sin(heading_end)], -1)
-        to_go, ahead = np.split(paths.to_go(np.concatenate([end + 0.25 * v_end, end + 0.15 * facing])), 2)
-        score = -to_go - 0.7 * ahead + self._temperature * self._rng.gumbel(size=len(thrust))
-        score -= 0.01 * ((thrust - self._last[0]) ** 2 + (turn - self._last[1]) ** 2)
+        change = (thrust - wanted[0]) ** 2 + (turn - wanted[1]) ** 2
         # without a safe candidate, the one that keeps clearest
-        choice = int(np.argmax(np.where(clear > 0, score, -100.0 + 10.0 * np.minimum(clear, 0.0))))
-        self._last = np.array([thrust[choice], turn[choice]])
+        choice = int(np.argmax(np.where(clear > 0, -change, -100.0 + 10.0 * np.minimum(clear, 0.0))))
         return to_action(state["robot"], float(thrust[choice]), float(turn[choice]), self._rng)
 
-    def _candidates(self, robot: str) -> tuple[np.ndarray, np.ndarray]:
-        """(K,) thrust and (K,) turn: uniform ones, some near the last choice, and full braking."""
+    @staticmethod
+    def _candidates(robot: str, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(K,) thrust and (K,) turn: a grid, and what the driver wants."""
         if robot == "Car":  # each wheel forwards, off, or backwards
             right, left = (grid.ravel() for grid in np.meshgrid([-1.0, 0.0, 1.0], [-1.0, 0.0, 1.0]))
             return (right + left) / 2, (right - left) / 2
-        rng, third = self._rng, _CANDIDATES // 3
-        pairs = rng.uniform(-1.0, 1.0, (_CANDIDATES, 2))
-        pairs[:third] = self._last + 0.2 * rng.standard_normal((third, 2))
-        pairs[third : third + 2, 0] = (-1.0, -0.5)
-        pairs[:, 0] = np.clip(pairs[:, 0], -1.0, self._speed)
-        return pairs[:, 0], np.clip(pairs[:, 1], -1.0, 1.0)
+        thrust, turn = (grid.ravel() for grid in np.meshgrid(_THRUSTS, _TURNS))
+        return np.append(thrust, wanted[0]), np.append(turn, wanted[1])
 
     def _clear(self, positions: np.ndarray, obstacles: np.ndarray, velocity: np.ndarray, dt: float) -> np.ndarray:
         """(K,) smallest distance in metres that each rollout keeps beyond obstacle and clearance."""
@@ -193,7 +195,7 @@ class SafeBehaviour:
         times = dt * np.arange(1, len(positions) + 1)
         places = obstacles[None, :, :2] + times[:, None, None] * velocity  # (T, N, 2)
         offset = positions[:, :, None] - places[:, None]  # (T, K, N, 2)
-        distance = np.sqrt((offset**2).sum(-1)) - obstacles[:, 2] - 0.6 * self._clearance
+        distance = np.sqrt((offset**2).sum(-1)) - obstacles[:, 2] - _KEPT * self._clearance
         return distance.min((0, 2))
 
     def _path_map(self, target: np.ndarray, obstacles: np.ndarray, velocity: np.ndarray) -> PathMap:

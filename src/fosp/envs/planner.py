@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 _NODES_PER_CIRCLE = 8
-_UNREACHABLE = 4.0  # metres added where no way is known, so that the plain distance still leads
 
 
 def blocked(start: np.ndarray, end: np.ndarray, circles: np.ndarray) -> np.ndarray:
@@ -64,12 +63,11 @@ class PathMap:
             distance = np.minimum(distance, distance[node] + cost[node])
         return distance
 
-    def to_go(self, points: np.ndarray) -> np.ndarray:
-        """(N,) metres from points (N, 2) to the goal on the shortest known way."""
-        straight = np.sqrt(((points[:, None] - self.nodes[None]) ** 2).sum(-1))
-        total = np.where(blocked(points, self.nodes, self.circles), np.inf, straight + self.distance)
-        best = total.min(-1)
-        return np.where(np.isfinite(best), best, straight[:, 0] + _UNREACHABLE)
+    def waypoint(self, point: np.ndarray) -> np.ndarray:
+        """Where to drive first from `point` (2,) on the shortest known way, or the goal where none is known, (2,)."""
+        way = np.sqrt(((point - self.nodes) ** 2).sum(-1)) + self.distance
+        way[blocked(point[None], self.nodes, self.circles)[0]] = np.inf
+        return self.nodes[np.argmin(way)] if np.isfinite(way).any() else self.goal
 
 
 @dataclass(frozen=True)
@@ -103,7 +101,7 @@ class Motion:
 
 def rollout(
     model: MotionModel, start: Motion, thrust: np.ndarray, turn: np.ndarray, steps: int, brake_steps: int, dt: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+) -> np.ndarray:
     """Holds each of K actions for some steps, then brakes.
 
     Args:
@@ -113,7 +111,7 @@ def rollout(
         steps, brake_steps: numbers of steps of ``dt`` seconds.
 
     Returns:
-        positions (steps + brake_steps, K, 2) after each step, and velocity (K, 2) and heading (K,) when braking begins.
+        positions (steps + brake_steps, K, 2) after each step.
     """
     k = len(thrust)
     p, v = np.tile(start.position, (k, 1)), np.tile(start.velocity, (k, 1))
@@ -134,6 +132,4 @@ def rollout(
         p = p + 0.5 * dt * (v + new)
         v = new
         positions[i] = p
-        if i == steps - 1:
-            v_end, heading_end = v, heading
-    return positions, v_end, heading_end
+    return positions
