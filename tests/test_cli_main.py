@@ -9,9 +9,8 @@ import pytest
 from fosp import cli
 from fosp.cli import VERBS, main
 from fosp.cli.settings import option, starting_config
-from fosp.config import PRESETS, preset
+from fosp.config import PRESETS, flatten, preset
 from fosp.errors import InputError
-from fosp.report.sections import flatten
 from fosp.training.interrupts import Interrupted
 from fosp.version import __version__
 
@@ -43,8 +42,9 @@ def test_pretrain_lists_every_setting_with_its_default(capsys):
         run("pretrain", "--preset", "paper", "--help")
     shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
     for name, value in flatten(preset("paper")):
+        text = " ".join(map(str, value)) if isinstance(value, tuple) else value
         assert f"--{name} " in shown
-        assert f"(default: {value})" in shown
+        assert f"(default: {text})" in shown
 
 
 def test_version(capsys):
@@ -135,6 +135,7 @@ def test_a_full_disk_is_one_line_and_other_os_errors_are_not(monkeypatch, capsys
     [
         (["pretrain", "--run", "my run"], "fosp pretrain --run 'my run' --resume"),
         (["finetune", "--run", "r", "--resume"], "fosp finetune --run r --resume"),
+        (["train", "--run", "r"], "fosp train --run r --resume"),
         (["collect", "--out", "d"], "fosp collect --out d"),
         (["demo"], "fosp demo"),
     ],

@@ -66,8 +66,18 @@ def test_runs_note_machine_and_data(home):
     for name in ("run", "tuned"):
         run_ = load_run(home / name)
         assert "cores" in run_.machine["processor"]
+        assert {"fosp", "commit", "date"} <= run_.machine.keys()
         assert run_.dataset.name == "data"
         assert len(run_.dataset.returns) == 4
+
+
+def test_train_needs_neither_data_nor_a_run_to_start_from(home, capsys):
+    words = ["--run", home / "direct", *SMALL, "--training.train_ratio", 2.0]
+    assert run("train", *words) == 0
+    assert run("train", "--run", home / "direct", "--resume") == 0
+    assert [item.frames for item in load_run(home / "direct").evaluations] == [40]
+    assert run("evaluate", "--from", home / "direct", "--episodes", 1) == 0
+    assert "FOSP, after online training" in capsys.readouterr().out
 
 
 def test_evaluate_appends_agent_and_yardstick(home, capsys):

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from fosp.agents import make_agent
 from fosp.agents.base import Agent
-from fosp.config import Config, EnvConfig, preset
+from fosp.config import Config, EnvConfig, change, preset
 from fosp.data import DatasetWriter, Episode
 from fosp.models.distributions import symlog
 from fosp.models.layers import TwoHotHead
@@ -154,19 +154,6 @@ def tiny_config(changes: Mapping[str, Any] | None = None, **env: Any) -> Config:
         "behaviour.reach_learning_rate": 1e-3,
     }
     return change(config, pinned | dict(changes or {}))
-
-
-def change(config: Config, changes: Mapping[str, Any]) -> Config:
-    """A copy of `config` with settings replaced by their dotted names."""
-    for name, value in changes.items():
-        group, _, field = name.rpartition(".")
-        if group:
-            config = dataclasses.replace(
-                config, **{group: dataclasses.replace(getattr(config, group), **{field: value})}
-            )
-        else:
-            config = dataclasses.replace(config, **{field: value})
-    return config
 
 
 def tiny_agent(changes: Mapping[str, Any] | None = None, *, spaces: Mapping[str, tuple[int, ...]] | None = None) -> Any:

@@ -33,6 +33,7 @@ VERBS = {
     "dataset export": Verb("data", "export", "a dataset for other tools"),
     "pretrain": Verb("training", "pretrain", "learn from datasets, without touching the environment"),
     "finetune": Verb("training", "finetune", "go on learning online, carefully"),
+    "train": Verb("training", "train", "learn online only, from scratch"),
     "evaluate": Verb("evaluation", "evaluate", "reward and cost of an agent or a behaviour, on fixed seeds"),
     "report": Verb("evaluation", "report", "one HTML page from run directories"),
     "play": Verb("evaluation", "play", "an episode as a video"),
@@ -40,7 +41,7 @@ VERBS = {
     "version": Verb("about", "version", "the version of fosp"),
 }
 
-CONTINUING = {"demo": False, "collect": False, "pretrain": True, "finetune": True}
+CONTINUING = {"demo": False, "collect": False, "pretrain": True, "finetune": True, "train": True}
 """Verbs that can go on where they were stopped, and whether they must be told to with --resume."""
 
 

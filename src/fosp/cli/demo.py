@@ -28,6 +28,7 @@ TRAINING: dict[str, Any] = {
     "online_frames": 8_000,
     "train_ratio": 8.0,
     "evaluate_every": 175,
+    "evaluate_at": (0,),
     "evaluation_episodes": 2,
     "log_every": 10,
     "checkpoint_every": 100,
@@ -102,29 +103,27 @@ def gather(path: Path, seed: int) -> None:
 
 def learn(config: Config, dataset: Path, run: Path) -> None:
     """Train offline, as far as that has not been done."""
-    from fosp.cli.training import learn_offline
+    from fosp.experiments.runs import complete, learn_offline
+    from fosp.training.progress import make_progress
 
-    saved = progress_of(run)
-    if saved.get("update", -1) < config.training.offline_updates:
-        learn_offline(config, (dataset,), run, resume=bool(saved))
+    complete(run, config, lambda resume: learn_offline(config, [dataset], run, make_progress(), resume))
 
 
 def adapt(config: Config, source: Path, run: Path) -> None:
     """Fine-tune, as far as that has not been done."""
-    from fosp.cli.training import learn_online
+    from fosp.experiments.runs import complete, learn_online
+    from fosp.training.progress import make_progress
 
-    saved = progress_of(run)
-    counters = saved.get("counters", {})
-    done = counters.get("frames", -1) >= config.training.online_frames and counters["evaluated"] == counters["update"]
-    if not done:
-        learn_online(config, source, run, resume=bool(saved))
+    complete(run, config, lambda resume: learn_online(config, source, run, make_progress(), resume))
 
 
 def judge(runs: Sequence[Path], device: str) -> None:
     """Evaluate the scripted behaviours and every run's agent, as far as that has not been done."""
-    from fosp.cli.measure import measure_agent, measure_behaviour
+    from fosp.cli.clips import replay_scene
     from fosp.report.runs import load_run
+    from fosp.training.artifacts import save_film
     from fosp.training.progress import make_progress
+    from fosp.training.trained import measure_agent, measure_behaviour
 
     def missing(run: Path, agent: str) -> bool:
         found = (item for item in load_run(run).evaluations if item.agent == agent)
@@ -132,18 +131,13 @@ def judge(runs: Sequence[Path], device: str) -> None:
 
     for behaviour in BEHAVIOURS:
         if missing(runs[0], "random" if behaviour == "random" else f"behaviour:{behaviour}"):
-            measure_behaviour(behaviour, runs[0], None, EVALUATION_EPISODES, None, make_progress())
+            measure_behaviour(behaviour, runs[0], EVALUATION_EPISODES, make_progress())
     for run in runs:
-        if missing(run, load_run(run).config.agent):
-            video = run == runs[-1]
-            measure_agent(run, None, EVALUATION_EPISODES, "mean", None, WORKERS, video, device, make_progress())
-
-
-def progress_of(run: Path) -> dict[str, Any]:
-    """Counters of the checkpoint in `run`, {} where there is none."""
-    from fosp.training.checkpoint import checkpoint_info, has_checkpoint
-
-    return checkpoint_info(run)["loop"] if has_checkpoint(run) else {}
+        config = load_run(run).config
+        if missing(run, config.agent):
+            result = measure_agent(run, EVALUATION_EPISODES, make_progress(), environments=WORKERS, device=device)
+            if run == runs[-1]:
+                save_film(run, result.rollouts[0], replay_scene(config.env, result.rollouts[0].episode))
 
 
 def say(text: str) -> None:

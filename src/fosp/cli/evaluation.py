@@ -37,16 +37,22 @@ def evaluate(
         video: Keep the first episode, also seen from outside, for the report.
         device: auto, cpu or cuda.
     """
-    from fosp.cli.measure import measure_agent, measure_behaviour
+    from fosp.cli.clips import replay_scene
     from fosp.cli.tables import print_results
     from fosp.report.results import final_results
     from fosp.report.runs import load_run
+    from fosp.training.artifacts import save_film
     from fosp.training.progress import make_progress
+    from fosp.training.trained import env_of, measure_agent, measure_behaviour
 
     if policy:
-        measure_behaviour(policy, from_, env, episodes, seed, make_progress())
+        measure_behaviour(policy, from_, episodes, make_progress(), env=env, seed=seed)
     else:
-        measure_agent(from_, env, episodes, mode, seed, environments, video, device, make_progress())
+        result = measure_agent(
+            from_, episodes, make_progress(), env=env, mode=mode, seed=seed, environments=environments, device=device
+        )
+        if video:
+            save_film(from_, result.rollouts[0], replay_scene(env_of(from_, env), result.rollouts[0].episode))
     print_results(final_results([load_run(from_)]))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from fosp.agents.base import Mode
-from fosp.cli.policies import check_fits, is_behaviour, load_trained
+from fosp.cli.policies import is_behaviour
 from fosp.config import EnvConfig, load_config
 from fosp.data import DatasetWriter, Episode
 from fosp.data.collect import play_episode
@@ -16,6 +16,7 @@ from fosp.envs import make_env
 from fosp.envs.behaviours import make_behaviour
 from fosp.training.progress import Progress
 from fosp.training.rollout import open_environments, rollout
+from fosp.training.trained import check_fits, load_trained
 
 
 def record_agent(

@@ -1,12 +1,16 @@
-"""What machine a run was made on."""
+"""On what machine, by what code and when a run was made."""
 
 from __future__ import annotations
 
 import json
 import os
 import platform
+import subprocess
+from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from fosp.version import __version__
 
 PACKAGES = ("torch", "mujoco", "gymnasium", "minari", "numpy")
 
@@ -27,8 +31,20 @@ def describe_machine() -> dict[str, str]:
 
 
 def save_machine(path: Path) -> None:
-    """Write `describe_machine` as JSON, for the report of the run in whose directory `path` lies."""
-    path.write_text(json.dumps(describe_machine(), indent=1))
+    """Write `describe_machine`, version, commit and date as JSON, for the report of the run that `path` lies in."""
+    facts = describe_machine() | {"fosp": __version__, "commit": commit(), "date": date.today().isoformat()}
+    path.write_text(json.dumps(facts, indent=1))
+
+
+def commit() -> str:
+    """The commit of the checkout that this package runs from, "-dirty" where files differ; "none" where it is none."""
+    git = ("git", "-C", str(Path(__file__).parent))
+    describe = ("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
+    try:
+        subprocess.run([*git, "ls-files", "--error-unmatch", __file__], capture_output=True, check=True)
+        return subprocess.run([*git, *describe], capture_output=True, check=True, text=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "none"
 
 
 def _version(name: str) -> str:

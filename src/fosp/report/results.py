@@ -13,7 +13,7 @@ from fosp.report.runs import Evaluation, Run
 from fosp.report.statistics import Estimate, bootstrap_mean
 
 AGENT_NAMES = {"fosp": "FOSP", "bc": "Behaviour cloning", "random": "Random actions"}
-PHASE_NAMES = {"offline": "after offline training", "online": "after fine-tuning"}
+PHASE_NAMES = {"offline": "after offline training", "online": "after online training", "tuned": "after fine-tuning"}
 # Reading order of the table: yardsticks first, the algorithm last.
 _ORDER = ("random", "behaviour:", "bc", "fosp")
 
@@ -135,7 +135,9 @@ def metric_names(runs: Iterable[Run], phase: str) -> list[str]:
 def _key(run: Run, item: Evaluation) -> tuple[str, ...]:
     trained = item.agent == run.config.agent
     settings = repr(dataclasses.replace(run.config, seed=0)) if trained else ""
-    return (item.agent, item.phase if trained else "", item.mode, item.env, settings)
+    tuned = item.phase == "online" and run.dataset is not None  # offline data are what it started from
+    phase = "tuned" if tuned else item.phase
+    return (item.agent, phase if trained else "", item.mode, item.env, settings)
 
 
 def _label(agent: str, phase: str, mode: str) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import html
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from fosp.config import PRESETS, Config
+from fosp.config import PRESETS, flatten
 from fosp.report import charts
 from fosp.report.markup import absent, figure, interval, table
 from fosp.report.results import AGENT_NAMES, evaluation_curves, final_results
@@ -133,13 +132,3 @@ def settings(runs: Sequence[Run]) -> str:
             f"<details><summary>{html.escape(run.path.name)}</summary>{table(head, rows, 'settings')}</details>"
         )
     return "".join(parts)
-
-
-def flatten(config: Config, prefix: str = "") -> Iterator[tuple[str, object]]:
-    """Every setting as (dotted name, value)."""
-    for item in dataclasses.fields(config):
-        value = getattr(config, item.name)
-        if dataclasses.is_dataclass(value):
-            yield from flatten(value, f"{prefix}{item.name}.")  # type: ignore[arg-type]
-        else:
-            yield prefix + item.name, value

@@ -32,18 +32,17 @@ def save_open_loop(
     )
 
 
-def save_film(run: Path, rollout: Rollout) -> None:
-    """One episode: pictures, predicted violation probability, reward and cost per step."""
-    if "image" not in rollout.episode.observations:
-        return
-    arrays = {
-        "frames": rollout.episode.observations["image"][:-1],
-        "reward": rollout.episode.rewards,
-        "cost": rollout.episode.costs,
-    }
+def save_film(run: Path, rollout: Rollout, scene: np.ndarray | None = None) -> None:
+    """One episode, step by step: pictures, the view from outside if given (T, S, S, 3), violation, reward, cost."""
+    arrays = {"reward": rollout.episode.rewards, "cost": rollout.episode.costs}
+    if "image" in rollout.episode.observations:
+        arrays["frames"] = rollout.episode.observations["image"][:-1]
+    if scene is not None:
+        arrays["scene"] = scene
     if "violation" in rollout.info:
         arrays["violation"] = rollout.info["violation"]
-    _save(run / "artifacts" / "film.npz", **arrays)
+    if "frames" in arrays or "scene" in arrays:
+        _save(run / "artifacts" / "film.npz", **arrays)
 
 
 def _save(path: Path, **arrays: np.ndarray) -> None:

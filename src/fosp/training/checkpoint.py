@@ -19,6 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from fosp.agents.base import Agent
+from fosp.config import load_config
 from fosp.errors import InputError
 
 CHECKPOINT_VERSION = 1
@@ -96,6 +97,20 @@ def checkpoint_info(run: Path) -> dict[str, Any]:
             f"{directory} has version {state.get('version')}, this fosp reads version {CHECKPOINT_VERSION}."
         )
     return state
+
+
+def share_done(run: Path) -> float:
+    """How much of its budget `run` has behind it, from 0 to 1; 1 only when its last evaluation is there, too."""
+    if not has_checkpoint(run):
+        return 0.0
+    loop, training = checkpoint_info(run)["loop"], load_config(run / "config.yaml").training
+    if loop["phase"] == "offline":
+        done, budget, evaluated = loop["update"], training.offline_updates, loop["evaluated"] == loop["update"]
+    else:
+        counters = loop["counters"]
+        done, budget = counters["frames"], training.online_frames
+        evaluated = counters.get("evaluated_frames", -1) == done
+    return 1.0 if done >= budget and evaluated else min(done / max(budget, 1), 0.99)
 
 
 def rewind_logs(run: Path) -> None:

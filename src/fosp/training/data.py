@@ -40,6 +40,8 @@ def load_offline_replay(
     paths = [Path(path).resolve() for path in datasets]
     if not paths and run is not None:
         paths = [Path(path) for path in checkpoint_info(run)["loop"]["datasets"]]
+        if not paths:
+            raise InputError(f"{run} was trained online from scratch: it has no data to go on with.")
     if not paths:
         raise InputError("no dataset is given: name at least one with --dataset.")
     spec = _wanted(Dataset(paths[0]), config.env.observation)

@@ -1,7 +1,12 @@
-"""Online fine-tuning: one episode per environment, then the updates that the train ratio grants (Algorithm 1)."""
+"""Online training: one episode per environment, then the updates that the train ratio grants (Algorithm 1).
+
+`finetune` goes on from a pretrained agent and its data; `train` starts from nothing.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -10,7 +15,8 @@ from gymnasium.vector import VectorEnv
 
 from fosp.agents import make_agent, resolve_device
 from fosp.agents.base import Agent
-from fosp.config import Config
+from fosp.config import Config, change
+from fosp.data.collect import CollectTask
 from fosp.data.replay import Replay
 from fosp.errors import InputError
 from fosp.training.artifacts import save_film
@@ -21,7 +27,7 @@ from fosp.training.interrupts import Interrupted, StopRequest, stop_on_signal
 from fosp.training.metrics import MetricsWriter
 from fosp.training.offline import claim_run, prepare
 from fosp.training.progress import Progress, SilentProgress
-from fosp.training.rollout import Rollout, open_environments, rollout
+from fosp.training.rollout import Rollout, observation_spaces, open_environments, rollout
 
 ONLINE_SEED = 500_000
 """Reset seed of the first online episode; episode i has ONLINE_SEED + i."""
@@ -34,7 +40,7 @@ class Counters:
     update: int = 0
     """Gradient updates, offline ones included."""
     frames: int = 0
-    """Environment frames of fine-tuning."""
+    """Environment frames of online training."""
     episodes: int = 0
     """Online episodes in the replay."""
     cost: float = 0.0
@@ -42,7 +48,9 @@ class Counters:
     due: float = 0.0
     """Updates still owed for the steps taken."""
     evaluated: int = 0
-    """Update of the last evaluation."""
+    """Update of the last evaluation, or of the start."""
+    evaluated_frames: int = -1
+    """Frames at the last evaluation, -1 before the first."""
 
     @property
     def cost_regret(self) -> float:
@@ -84,33 +92,93 @@ def finetune(
     progress = progress or SilentProgress()
     device = resolve_device(config.device)
     resuming = resume and has_checkpoint(run)
-    replay, paths = load_offline_replay(config, [], run if resuming else source, device)
+    replay, datasets = load_offline_replay(config, [], run if resuming else source, device)
     agent = make_agent(config, replay.spec, replay.action_size, device)
     sampler = np.random.default_rng(config.seed + 1)
     if resuming:
-        saved = load_checkpoint(run, agent, sampler)
-        counters = Counters(**saved["counters"])
+        counters = Counters(**load_checkpoint(run, agent, sampler)["counters"])
     else:
-        counters = Counters(update=load_checkpoint(source, agent)["update"])
+        update = load_checkpoint(source, agent)["update"]
+        counters = Counters(update=update, evaluated=update)
         agent.generator.manual_seed(config.seed + 1)
         agent.start_online()
-    store = EpisodeStore(run / "episodes", config, agent)
+    _learn(agent, replay, sampler, run, datasets, counters, progress, resuming)
+    return agent
+
+
+def without_offline_actor(config: Config) -> Config:
+    """`config` for a run from scratch: no offline actor exists that could be frozen, so that nothing is expanded."""
+    return change(config, {"behaviour.expansion": False})
+
+
+def train(config: Config, run: Path, *, resume: bool = False, progress: Progress | None = None) -> Agent:
+    """Train an agent from scratch in its environment for `config.training.online_frames` frames ("direct online").
+
+    The losses are those of fine-tuning, and one actor learns and acts (see `without_offline_actor`). The first
+    `prefill_episodes` episodes are random actions; their frames and costs count, and they grant updates, as all others.
+
+    Args:
+        config: settings; when resuming, those saved in `run` are used instead.
+        run: run directory, made here.
+        resume: continue from the checkpoint in `run`.
+        progress: told of every frame.
+
+    Raises:
+        InputError: the environment or the run directory cannot be used.
+        Interrupted: SIGINT or SIGTERM arrived; everything is saved.
+    """
+    config = claim_run(run, without_offline_actor(config), resume)
+    prepare(config)
+    device = resolve_device(config.device)
+    with closing(_random_episodes(config).make_env()) as environment:
+        spaces, actions = observation_spaces(environment)
+    replay = Replay(config.training.replay_steps, spaces, actions, device)
+    agent = make_agent(config, spaces, actions, device)
+    sampler = np.random.default_rng(config.seed)
+    agent.start_online()
+    counters, resuming = Counters(), resume and has_checkpoint(run)
+    if resuming:
+        saved = load_checkpoint(run, agent, sampler)
+        if saved["phase"] != "online" or saved["datasets"]:
+            raise InputError(f"{run} was not trained from scratch: resume it with the verb that made it.")
+        counters = Counters(**saved["counters"])
+    _learn(agent, replay, sampler, run, [], counters, progress or SilentProgress(), resuming)
+    return agent
+
+
+def _random_episodes(config: Config) -> CollectTask:
+    """How the episodes before learning are played."""
+    env = config.env
+    return CollectTask(env.id, ("random",), ONLINE_SEED, env.observation, env.action_repeat)
+
+
+def _learn(
+    agent: Agent,
+    replay: Replay,
+    sampler: np.random.Generator,
+    run: Path,
+    datasets: Sequence[Path],
+    counters: Counters,
+    progress: Progress,
+    resuming: bool,
+) -> None:
+    """The loop, from where `counters` stand; the run's own episodes join the replay first."""
+    store = EpisodeStore(run / "episodes", agent.config, agent)
     for episode in store.load(counters.episodes):
         replay.add(episode)
-    loop: dict[str, object] = {"phase": "online", "datasets": [str(p) for p in paths]}
+    loop: dict[str, object] = {"phase": "online", "datasets": [str(path) for path in datasets]}
     try:
         with (
             stop_on_signal() as stop,
             MetricsWriter(run, phase="online", resume_at=counters.update if resuming else None) as metrics,
             store,
         ):
-            _Finetuning(agent, replay, sampler, store, run, loop, counters, metrics, progress, stop).run_all()
+            _OnlineTraining(agent, replay, sampler, store, run, loop, counters, metrics, progress, stop).run_all()
     finally:
         progress.close()
-    return agent
 
 
-class _Finetuning:
+class _OnlineTraining:
     """The loop's parts, sharing what they work on."""
 
     def __init__(
@@ -132,22 +200,43 @@ class _Finetuning:
 
     def run_all(self) -> None:
         """Rounds of collecting and training until the budget of frames is spent."""
-        self.progress.start(self.training.online_frames, "finetune")
-        self.progress.update(min(self.counters.frames, self.training.online_frames))
+        c = self.counters
+        self.progress.start(self.training.online_frames, "finetune" if self.loop["datasets"] else "train")
+        self.progress.update(min(c.frames, self.training.online_frames))
+        if not self.loop["datasets"]:
+            self.prefill()
         environments = open_environments(self.agent.config.env, self.training.environments)
         try:
-            self.train()  # updates that an interrupted run still owes
-            while self.counters.frames < self.training.online_frames:
-                self.learn_from(self.collect(environments))
-                self.train()
-                if self.training.evaluate_every and (
-                    self.counters.update - self.counters.evaluated >= self.training.evaluate_every
-                ):
+            while True:
+                self.train()  # first of all the updates that an interrupted run still owes
+                if self.evaluation_due():
                     self.evaluate()
-            if self.counters.evaluated != self.counters.update:
-                self.evaluate()
+                if c.frames >= self.training.online_frames:
+                    return
+                self.learn_from(self.collect(environments))
         finally:
             environments.close()
+
+    def evaluation_due(self) -> bool:
+        """Whether a mark or the end has been reached since the last evaluation, or enough updates were made."""
+        c, training = self.counters, self.training
+        if c.frames >= training.online_frames:
+            return c.evaluated_frames < c.frames
+        marked = any(c.evaluated_frames < mark <= c.frames for mark in training.evaluate_at)
+        return marked or 0 < training.evaluate_every <= c.update - c.evaluated
+
+    def prefill(self) -> None:
+        """Episodes of random actions, for a replay that would be empty."""
+        c, task = self.counters, _random_episodes(self.agent.config)
+        with closing(task.make_env()) as environment:
+            while c.episodes < self.training.prefill_episodes:
+                episode = task.play(environment, c.episodes)
+                self.progress.update(episode.frames)
+                self.learn_from([Rollout(episode, {})])
+                if self.stop.requested:
+                    raise Interrupted(self.run)
+        if c.episodes == self.training.prefill_episodes and "vector" in self.agent.spaces:
+            self.agent.world_model.see_vectors(self.replay.rows("vector").to(self.agent.device))
 
     def collect(self, environments: VectorEnv) -> list[Rollout]:
         """One episode per environment with the current policy; an interrupt abandons it and keeps nothing of it."""
@@ -228,7 +317,7 @@ class _Finetuning:
         figures = {"evaluation/return": result.reward, "evaluation/cost": result.cost} | result.calibration
         self.metrics.write(c.update, c.frames, figures)
         save_film(self.run, result.rollouts[0])
-        c.evaluated = c.update
+        c.evaluated, c.evaluated_frames = c.update, c.frames
         self.save()
 
     def save(self) -> None:

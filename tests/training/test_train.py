@@ -1,0 +1,103 @@
+"""Training from scratch ("direct online"): what it starts from, what it counts, and that it resumes exactly."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from fosp.config import load_config
+from fosp.data import Dataset
+from fosp.errors import InputError
+from fosp.training.checkpoint import checkpoint_info, share_done
+from fosp.training.interrupts import Interrupted
+from fosp.training.offline import pretrain
+from fosp.training.online import finetune, train
+from fosp.training.trained import load_trained
+from resuming import InterruptAfter, assert_same_episodes, assert_same_run, lines, settings
+from tiny import play, write_dataset
+
+
+@pytest.fixture(scope="module")
+def config():
+    """Five episodes of 20 frames, two of them at random; three updates after each."""
+    return settings(training__prefill_episodes=2, training__evaluate_at=(0, 41))
+
+
+@pytest.fixture(scope="module")
+def direct(config, tmp_path_factory):
+    """An uninterrupted training."""
+    run = tmp_path_factory.mktemp("runs") / "direct"
+    train(config, run)
+    return run
+
+
+def test_it_starts_with_random_episodes_and_counts_them_like_all_others(direct):
+    episodes = list(Dataset(direct / "episodes"))
+    counters = checkpoint_info(direct)["loop"]["counters"]
+    assert [summary.behaviour for summary in Dataset(direct / "episodes").summaries()] == ["random"] * 2 + ["fosp"] * 3
+    assert [episode.seed for episode in episodes] == [500_000 + i for i in range(5)]
+    assert (counters["frames"], counters["episodes"], counters["update"]) == (100, 5, int(100 * 1.5 / (2 * 5)))
+    assert counters["cost"] == pytest.approx(sum(episode.total_cost for episode in episodes))
+    assert np.abs(episodes[0].actions).max() > 0
+
+
+def test_one_actor_learns_with_the_online_losses(direct):
+    assert not load_config(direct / "config.yaml").behaviour.expansion
+    agent = load_trained(direct).agent
+    assert agent.is_online
+    assert not agent.expanded
+    assert agent.learner is agent.actor
+    logged = [entry for entry in lines(direct) if "loss/actor" in entry]
+    assert logged
+    assert "actor/log_probability" not in logged[0]  # which only the loss on the data's actions reports
+    assert all("expansion/new_share" not in entry for entry in lines(direct))
+
+
+def test_it_learns_with_the_scale_of_the_random_episodes_vectors(direct):
+    random = torch.cat([torch.from_numpy(Dataset(direct / "episodes")[i].observations["vector"]) for i in range(2)])
+    mean = load_trained(direct).agent.world_model.vector_mean.cpu()
+    torch.testing.assert_close(mean, (random.sign() * random.abs().log1p()).mean(0))
+
+
+def test_it_is_evaluated_at_its_marks_and_at_the_end(direct):
+    """Mark 0 after the random episodes, at frame 40 (nothing can act before); 41 is passed at frame 60."""
+    evaluations = lines(direct, "evaluations.jsonl")
+    assert [(entry["frames"], entry["update"]) for entry in evaluations] == [(40, 6), (60, 9), (100, 15)]
+    assert share_done(direct) == 1
+
+
+# Two calls of the progress at the start, two a random episode (frames, figures), six updates, then as in fine-tuning.
+@pytest.mark.parametrize("calls", [4, 9, 20], ids=["in-random-episodes", "in-updates", "in-an-episode"])
+def test_interrupted_it_resumes_exactly(config, direct, tmp_path, calls):
+    run = tmp_path / "run"
+    with pytest.raises(Interrupted):
+        train(config, run, progress=InterruptAfter(calls))
+    assert 0 < share_done(run) < 1
+    train(config, run, resume=True)
+    assert_same_run(direct, run)
+    assert_same_episodes(direct, run)
+
+
+def test_neither_verb_takes_up_what_the_other_made(config, direct, tmp_path):
+    dataset = write_dataset(tmp_path / "line", [play(i, None) for i in range(2)])
+    pretrain(settings(training__offline_updates=1), [dataset], tmp_path / "offline")
+    with pytest.raises(InputError, match="was not trained from scratch"):
+        train(config, tmp_path / "offline", resume=True)
+    with pytest.raises(InputError, match="has no data to go on with"):
+        finetune(config, direct, tmp_path / "tuned")
+
+
+def test_finetuning_can_be_evaluated_before_its_first_episode(tmp_path):
+    dataset = write_dataset(tmp_path / "line", [play(i, None) for i in range(2)])
+    config = settings(training__offline_updates=2, training__online_frames=40, training__evaluate_at=(0,))
+    pretrain(config, [dataset], tmp_path / "offline")
+    finetune(config, tmp_path / "offline", tmp_path / "online")
+    evaluations = [json.loads(line) for line in (tmp_path / "online" / "evaluations.jsonl").read_text().splitlines()]
+    assert [(entry["frames"], entry["update"]) for entry in evaluations] == [(0, 2), (40, 8)]
+    a, b = (load_file(tmp_path / name / "checkpoint" / "model.safetensors") for name in ("offline", "online"))
+    frozen = [name for name in a if name.startswith("agent/actor.")]
+    assert all(torch.equal(a[name], b[name]) for name in frozen)
