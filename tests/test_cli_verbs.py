@@ -11,6 +11,7 @@ import imageio.v2 as imageio
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 import tiny
@@ -18,6 +19,8 @@ from fosp.cli import demo as demo_module
 from fosp.cli import main
 from fosp.config import load_config
 from fosp.data import Dataset
+from fosp.envs import make_env
+from fosp.envs.navigation.tasks.goal import Goal1
 from fosp.report.runs import load_run
 from fosp.training import progress as progress_module
 from fosp.training.progress import SilentProgress
@@ -99,10 +102,11 @@ def test_evaluate_appends_agent_and_yardstick(home, capsys):
 def test_evaluation_video_shows_the_same_episode_from_outside(home):
     assert run("evaluate", "--from", home / "tuned", "--episodes", 1, "--video", "--device", "cpu") == 0
     with np.load(home / "tuned" / "artifacts" / "film.npz") as film:
-        assert film["scene"].shape == (20, 360, 360, 3)
-        # The scene brightens while the point is in the hazard, one frame after the step whose cost it is.
-        bright = film["scene"].max((1, 2, 3)) > 200
-        assert np.array_equal(bright[1:], film["cost"][:-1] > 0)
+        assert film["scene"].shape == (21, 520, 480, 3)
+        # The scene brightens while the point is in the hazard: after the step whose cost it is.
+        bright = film["scene"][:, 20:460, 20:460].max((1, 2, 3)) > 200
+        assert np.array_equal(bright[1:], film["cost"] > 0)
+        assert np.array_equal((film["scene"][1:, 0, 240] == [220, 30, 30]).all(1), film["cost"] > 0)
         assert film["violation"].shape == (20,)
 
 
@@ -119,10 +123,24 @@ def test_play_writes_a_video(home, tmp_path, policy, capsys):
     who = home / policy if policy == "tuned" else policy
     assert run("play", "--policy", who, "--env", SCENE, "--out", tmp_path / "clip.mp4", "--device", "cpu") == 0
     frames = imageio.mimread(tmp_path / "clip.mp4")
-    assert frames[0].shape == (360, 360, 3)
+    assert frames[0].shape == (520, 480, 3)
     steps = 20 if policy == "tuned" else 5  # the run holds an action for one frame, the default is four
-    assert len(frames) == steps
+    assert len(frames) == steps + 1
     assert f"{steps} steps" in capsys.readouterr().out
+
+
+def test_play_insets_what_the_robot_sees(tmp_path, monkeypatch):
+    monkeypatch.setattr(Goal1, "step_limit", 20)
+    assert run("play", "--policy", "safe", "--out", tmp_path / "clip.mp4") == 0
+    frames = np.stack(imageio.mimread(tmp_path / "clip.mp4"))
+    assert frames.shape == (6, 520, 480, 3)
+    env = make_env("SafetyPointGoal1-v0")
+    seen = env.reset(seed=0)[0]["image"]
+    env.close()
+    for left, view in ((10, seen[..., :3]), (326, seen[..., 3:])):
+        inset = frames[0, 10:154, left : left + 144]
+        wanted = np.asarray(Image.fromarray(view).resize((144, 144), Image.Resampling.NEAREST))
+        assert np.corrcoef(inset.ravel(), wanted.ravel())[0, 1] > 0.95  # the codec loses a little
 
 
 def test_collect_records_a_trained_agent(home):

@@ -12,7 +12,7 @@ from fosp.errors import InputError
 from fosp.report.charts import spans
 from fosp.report.metrics import merged
 from fosp.report.page import write_report
-from fosp.report.pictures import difference, film_frames, mp4, strip, views
+from fosp.report.pictures import difference, mp4, resized, side_by_side, strip, views
 from fosp.report.runs import load_run
 from fosp.report.style import ACCENT, figure, to_svg
 
@@ -164,17 +164,16 @@ def test_the_video_has_every_frame(tmp_path):
     assert read[9].mean() > 245
 
 
-def test_film_frames_put_the_outside_beside_the_cameras():
+def test_cameras_side_by_side_and_pictures_made_smaller():
     seen = np.zeros((2, 8, 8, 6), np.uint8)
     seen[..., 3:] = 200
-    outside = np.full((2, 32, 32, 3), 90, np.uint8)
-    frames = film_frames(seen, outside)
-    assert frames.shape == (2, 32, 48, 3)
-    assert (frames[:, :, :32] == 90).all()
-    assert (frames[:, :16, 32:] == 0).all()
-    assert (frames[:, 16:, 32:] == 200).all()
-    assert film_frames(seen, None, scale=2).shape == (2, 16, 32, 3)
-    assert film_frames(None, outside) is outside
+    frames = side_by_side(seen, scale=2)
+    assert frames.shape == (2, 16, 32, 3)
+    assert (frames[:, :, :16] == 0).all()
+    assert (frames[:, :, 16:] == 200).all()
+    small = resized(frames, 4)
+    assert small.shape == (2, 4, 8, 3)
+    assert (small[:, :, 4:] == 200).all()
 
 
 def test_an_episode_without_pictures_or_estimates_is_still_shown(tmp_path):

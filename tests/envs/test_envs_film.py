@@ -39,6 +39,35 @@ def test_without_a_view_from_outside_the_robots_views_stand_alone():
     env.close()
 
 
+class Unseeable(gymnasium.Env):
+    """Nothing to look at."""
+
+    observation_space = spaces.Box(-1, 1, (2,), np.float32)
+    action_space = spaces.Box(-1, 1, (1,), np.float32)
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 12}  # noqa: RUF012 - as Gymnasium
+
+    def reset(self, *, seed=None, options=None):
+        return np.zeros(2, np.float32), {}
+
+
+class Undrawn(Unseeable):
+    def __init__(self, render_mode):
+        self.render_mode = render_mode
+
+
+gymnasium.register("Unseeable-v0", entry_point=Unseeable)
+gymnasium.register("Undrawn-v0", entry_point=Undrawn)
+
+
+def test_what_cannot_be_shown_is_said():
+    with pytest.raises(InputError, match="takes no render_mode"):
+        make_env("Unseeable-v0", observation="vector", render_mode="rgb_array")
+    env = make_env("Undrawn-v0", observation="vector", render_mode="rgb_array")
+    observation, _ = env.reset()
+    with pytest.raises(InputError, match="nothing to film"):
+        EpisodeFilm(env).frame(observation)
+
+
 class Genuine(gymnasium.Env):
     """As the original behaves: six values, float64, pictures from the task."""
 

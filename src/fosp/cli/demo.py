@@ -119,7 +119,7 @@ def adapt(config: Config, source: Path, run: Path) -> None:
 
 def judge(runs: Sequence[Path], device: str) -> None:
     """Evaluate the scripted behaviours and every run's agent, as far as that has not been done."""
-    from fosp.cli.clips import replay_scene
+    from fosp.cli.clips import replay_film
     from fosp.report.runs import load_run
     from fosp.training.artifacts import save_film
     from fosp.training.progress import make_progress
@@ -137,7 +137,7 @@ def judge(runs: Sequence[Path], device: str) -> None:
         if missing(run, config.agent):
             result = measure_agent(run, EVALUATION_EPISODES, make_progress(), environments=WORKERS, device=device)
             if run == runs[-1]:
-                save_film(run, result.rollouts[0], replay_scene(config.env, result.rollouts[0].episode))
+                save_film(run, result.rollouts[0], replay_film(config.env, result.rollouts[0].episode))
 
 
 def say(text: str) -> None:

@@ -34,10 +34,10 @@ def evaluate(
         policy: A scripted behaviour to evaluate in the agent's place, as a yardstick.
         environments: Environments stepping together.
         seed: Seed of the first episode (default: 1000000, which no dataset uses).
-        video: Keep the first episode, also seen from outside, for the report.
+        video: Keep a film of the first episode for the report.
         device: auto, cpu or cuda.
     """
-    from fosp.cli.clips import replay_scene
+    from fosp.cli.clips import replay_film
     from fosp.cli.tables import print_results
     from fosp.report.results import final_results
     from fosp.report.runs import load_run
@@ -52,7 +52,7 @@ def evaluate(
             from_, episodes, make_progress(), env=env, mode=mode, seed=seed, environments=environments, device=device
         )
         if video:
-            save_film(from_, result.rollouts[0], replay_scene(env_of(from_, env), result.rollouts[0].episode))
+            save_film(from_, result.rollouts[0], replay_film(env_of(from_, env), result.rollouts[0].episode))
     print_results(final_results([load_run(from_)]))
 
 
@@ -81,7 +81,7 @@ def report(
 
 
 def play(*, policy: str = "safe", env: str | None = None, out: Path, seed: int = 0, device: str = "auto") -> None:
-    """Play one episode and write it as a video: the world from outside, and what the agent sees where it sees pictures.
+    """Play one episode and write it as a video: the world from outside, what the robot sees, reward and cost so far.
 
     Args:
         policy: safe, unsafe, random, or a run directory.
@@ -90,10 +90,10 @@ def play(*, policy: str = "safe", env: str | None = None, out: Path, seed: int =
         seed: Seed of the episode.
         device: auto, cpu or cuda.
     """
-    from fosp.cli.clips import check_format, clip_frames, write_clip
+    from fosp.cli.clips import check_format, replay_film, write_clip
     from fosp.cli.recording import record_one
 
     check_format(out)
     config, episode = record_one(policy, env, seed, device)
-    write_clip(clip_frames(config, episode), out, FPS)
+    write_clip(replay_film(config, episode), out, FPS)
     print(f"{out}: {len(episode)} steps, return {episode.total_reward:.2f}, cost {episode.total_cost:.0f}")

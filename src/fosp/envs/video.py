@@ -8,6 +8,8 @@ import gymnasium
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from fosp.errors import InputError
+
 _RED = np.array([220.0, 30.0, 30.0])
 _FLASH_FRAMES = 3  # frames that a cost stays visible
 _INSET = 144  # pixels per side of a first-person view
@@ -41,13 +43,18 @@ class EpisodeFilm:
             (height, width, 3) uint8 RGB, both even, as video codecs need.
 
         Raises:
-            InputError: if no OpenGL back end works here.
+            InputError: if no OpenGL back end works here, or the environment has nothing to show.
         """
         self.total_reward += reward
         self.total_cost += cost
         self._flash = _FLASH_FRAMES if cost > 0 else max(0, self._flash - 1)
         views = self._views(observation)
-        scene = self._env.render()
+        scene = self._scene()
+        if scene is None and not views:
+            raise InputError(
+                f"environment {self._env.unwrapped} neither observes pictures nor draws itself "
+                "(render_mode='rgb_array'): there is nothing to film."
+            )
         if scene is None:
             picture = np.concatenate([_enlarge(view, 3 * _INSET) for view in views], axis=1)
         else:
@@ -59,6 +66,13 @@ class EpisodeFilm:
         if self._flash:
             picture = _red_border(picture, self._flash / _FLASH_FRAMES)
         return self._with_bar(picture)
+
+    def _scene(self) -> Any:
+        """The view from outside, (H, W, 3), or None from an environment that has none."""
+        try:
+            return self._env.render()
+        except NotImplementedError:
+            return None
 
     def _views(self, observation: dict[str, np.ndarray]) -> list[np.ndarray]:
         """The robot's pictures, (H, W, 3) each."""

@@ -55,11 +55,14 @@ def film(runs: Sequence[Run]) -> str:
         frames, scene, violation = (data.get(name) for name in ("frames", "scene", "violation"))
     steps = len(cost)
     shown = np.unique(np.linspace(0, steps - 1, min(FILM_COLUMNS, steps)).round().astype(int))
-    rows = [("outside", pictures.resized(scene[shown], 128))] if scene is not None else []
-    rows += [(view, picture[shown]) for view, picture in pictures.views(frames)] if frames is not None else []
-    if not rows:
+    rows, video = [], scene
+    if scene is not None:
+        rows.append(("outside", pictures.resized(scene[shown], 128)))
+    if frames is not None:
+        rows += [(view, picture[shown]) for view, picture in pictures.views(frames)]
+        video = pictures.side_by_side(frames) if video is None else video
+    if video is None:
         return absent(f"The episode in {path} was recorded without pictures.")
-    video = pictures.mp4(pictures.film_frames(frames, scene), FPS)
     svg, (first, last) = charts.film_chart(violation, cost, reward)
     caption = (
         f"<b>One evaluation episode of {html.escape(path.parent.parent.name)}</b>, mean action: {steps} agent steps, "
@@ -69,7 +72,7 @@ def film(runs: Sequence[Run]) -> str:
     if violation is not None:
         caption += " A useful p(s) rises before the shade begins."
     return (
-        f'<video controls muted playsinline preload="metadata" src="{video}"></video>'
+        f'<video controls muted playsinline preload="metadata" src="{pictures.mp4(video, FPS)}"></video>'
         + f'<div class="scroll">{_strip(rows, [(str(step), bool(cost[step] > 0)) for step in shown], "cost")}</div>'
         + f'<figure><div class="scroll"><div class="film" data-first="{first:.5f}" data-last="{last:.5f}">{svg}'
         + f'<div class="playhead"></div></div></div><figcaption>{caption}</figcaption></figure>'

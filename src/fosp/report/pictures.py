@@ -44,29 +44,16 @@ def png(image: Image.Image) -> str:
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def film_frames(frames: np.ndarray | None, scene: np.ndarray | None, scale: int = 4) -> np.ndarray:
-    """Frames of a video, (T, h, w, 3) uint8: the third-person view, or every camera, or both side by side.
-
-    Args:
-        frames: what the agent saw (T, H, W, 3 cameras), if it saw pictures.
-        scene: the view from outside (T, S, S, 3), if there is one.
-        scale: enlargement of the cameras where they stand alone.
-    """
-    if frames is None:
-        if scene is None:
-            raise ValueError("need frames or scene")
-        return scene
-    cameras = [picture for _, picture in views(frames)]
-    if scene is None:
-        return np.concatenate([picture.repeat(scale, 1).repeat(scale, 2) for picture in cameras], 2)
-    side = scene.shape[1] // len(cameras)
-    column = np.concatenate([resized(frames, side, Image.Resampling.NEAREST) for frames in cameras], 1)
-    return np.concatenate([scene[:, : side * len(cameras)], column], 2)
+def side_by_side(frames: np.ndarray, scale: int = 4) -> np.ndarray:
+    """Frames of V cameras (T, H, W, 3 V) as one wide, enlarged picture each, (T, scale H, scale W V, 3)."""
+    return np.concatenate([picture.repeat(scale, 1).repeat(scale, 2) for _, picture in views(frames)], 2)
 
 
-def resized(frames: np.ndarray, side: int, method: Image.Resampling = Image.Resampling.BOX) -> np.ndarray:
-    """Frames (T, h, w, 3) uint8 as squares (T, side, side, 3)."""
-    return np.stack([np.asarray(Image.fromarray(frame).resize((side, side), method)) for frame in frames])
+def resized(frames: np.ndarray, height: int) -> np.ndarray:
+    """Frames (T, h, w, 3) uint8 in the same proportions at another height."""
+    width = round(height * frames.shape[2] / frames.shape[1])
+    box = Image.Resampling.BOX
+    return np.stack([np.asarray(Image.fromarray(frame).resize((width, height), box)) for frame in frames])
 
 
 def mp4(frames: np.ndarray, fps: int) -> str:

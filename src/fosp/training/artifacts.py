@@ -33,7 +33,7 @@ def save_open_loop(
 
 
 def save_film(run: Path, rollout: Rollout, scene: np.ndarray | None = None) -> None:
-    """One episode, step by step: pictures, the view from outside if given (T, S, S, 3), violation, reward, cost."""
+    """One episode of n steps: pictures, violation, reward, cost of each, and the film (n + 1, h, w, 3) if given."""
     arrays = {"reward": rollout.episode.rewards, "cost": rollout.episode.costs}
     if "image" in rollout.episode.observations:
         arrays["frames"] = rollout.episode.observations["image"][:-1]
