@@ -125,4 +125,10 @@ def make_env(
         raise InputError(
             f"environment {env_id!r} is unknown: use an id of `fosp envs` or one that Gymnasium knows ({error})."
         ) from error
+    except TypeError as error:
+        if render_mode is None or "render_mode" not in str(error):
+            raise
+        raise InputError(
+            f"environment {env_id!r} takes no render_mode, so it cannot be seen from outside: give its constructor one."
+        ) from error
     return ForeignEnv(env, env_id, observation, action_repeat)
