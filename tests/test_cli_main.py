@@ -51,6 +51,8 @@ def test_version(capsys):
     assert run("version") == 0
     assert run("--version") == 0
     assert capsys.readouterr().out == f"{__version__}\n" * 2
+    module = subprocess.run([sys.executable, "-m", "fosp", "version"], capture_output=True, text=True, timeout=20)
+    assert (module.returncode, module.stdout) == (0, f"{__version__}\n")
 
 
 def test_envs_lists_the_task(capsys):
