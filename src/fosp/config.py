@@ -32,6 +32,25 @@ class EnvConfig:
     time_limit: int = 1000
     """Frames in an episode; used for the bounds Q* and C* of Eq. 22."""
 
+    def __post_init__(self) -> None:
+        for name, value in _fixed(self.id).items():
+            if getattr(self, name) != value:
+                raise InputError(f"Setting env.{name} is {getattr(self, name)}, but {self.id} has {value} only.")
+
+
+REACH = {"action_repeat": 1, "time_limit": 80}
+"""Settings that the SafeReach tasks do not leave open: a frame is a control step, and an episode has 80."""
+
+
+def env_config(env_id: str) -> EnvConfig:
+    """The default settings of an environment; those of SafeReach see pictures and pose."""
+    fixed: Mapping[str, Any] = _fixed(env_id)
+    return EnvConfig(id=env_id, observation="both" if fixed else EnvConfig.observation, **fixed)
+
+
+def _fixed(env_id: str) -> Mapping[str, int]:
+    return REACH if env_id.removeprefix("fosp/").startswith("SafeReach") else {}
+
 
 @dataclass(frozen=True, kw_only=True)
 class WorldModelConfig:
@@ -207,12 +226,13 @@ def preset(name: str) -> Config:
 
 def change(config: Config, changes: Mapping[str, Any]) -> Config:
     """A copy of `config` with settings replaced by their dotted names, as in {"behaviour.gamma": 0.9, "seed": 1}."""
+    groups: dict[str, dict[str, Any]] = {}
     for name, value in changes.items():
         group, _, field = name.rpartition(".")
-        if group:
-            value = dataclasses.replace(getattr(config, group), **{field: value})
-        config = dataclasses.replace(config, **{group or field: value})
-    return config
+        groups.setdefault(group, {})[field] = value
+    top = groups.pop("", {})
+    nested = {group: dataclasses.replace(getattr(config, group), **values) for group, values in groups.items()}
+    return dataclasses.replace(config, **top, **nested)
 
 
 def flatten(config: Any, prefix: str = "") -> Iterator[tuple[str, object]]:

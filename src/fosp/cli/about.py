@@ -29,7 +29,8 @@ def envs() -> None:
     width = 2 + max(len(info.id) for info in infos)
     for info in infos:
         costs = f"costs: {', '.join(info.costs)}" if info.costs else "no costs"
-        shapes = f"image 64x64x6, vector {info.vector_size}; action {info.action_size}; {info.frames} frames"
+        image = f"image 64x64x{3 * info.views}"
+        shapes = f"{image}, vector {info.vector_size}; action {info.action_size}; {info.frames} frames"
         print(f"{info.id:<{width}}{info.description}\n{'':<{width}}{shapes}; {costs}")
     print("\nAny other Gymnasium id works as well if its info carries 'cost'.")
 

@@ -2,7 +2,8 @@
 
 * ``safe`` plans around everything that costs, with the robot's velocity in mind;
 * ``unsafe`` drives straight at the goal;
-* ``random`` draws uniform actions.
+* ``random`` draws uniform actions;
+* ``teleoperator``, in SafeReach, is in ``fosp.envs.reach.operator``.
 
 Every episode draws its own character (speed, clearance, noise) from the behaviour's generator, so that data of one
 behaviour are diverse. They act once per environment step and leave the random stream of the task alone.
@@ -11,12 +12,15 @@ behaviour are diverse. They act once per environment step and leave the random s
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 import gymnasium
 import numpy as np
 
 from fosp.envs.planner import Motion, MotionModel, PathMap, rollout
+from fosp.envs.reach.operator import PROPORTIONS, Teleoperator
 from fosp.errors import InputError
 
 # measured on the tasks; the Car's wheels saturate at 2% of their control, so that only the sign of an action matters
@@ -57,7 +61,7 @@ def _privileged(env: gymnasium.Env[Any, Any]) -> dict[str, Any]:
     inner = env.unwrapped
     if not hasattr(inner, "privileged"):
         raise InputError(
-            f"environment {inner} gives no privileged state for scripted behaviours: use the behaviour 'random'."
+            f"environment {inner} gives no privileged state for this scripted behaviour: use the behaviour 'random'."
         )
     return inner.privileged()
 
@@ -136,7 +140,8 @@ class UnsafeBehaviour:
 
     def act(self, env: gymnasium.Env[Any, Any]) -> np.ndarray:
         state = _privileged(env)
-        return to_action(state["robot"], *self._driver.drive(state, state["target"]), self._rng)
+        thrust, turn = self._driver.drive(state, state["target"])
+        return to_action(state["robot"], thrust, turn, self._rng)
 
 
 class SafeBehaviour:
@@ -217,8 +222,10 @@ class SafeBehaviour:
         return self._paths
 
 
-BEHAVIOURS: dict[str, type[Any]] = {
-    behaviour.name: behaviour for behaviour in (SafeBehaviour, UnsafeBehaviour, RandomBehaviour)
+BEHAVIOURS: dict[str, Callable[[int], Behaviour]] = {
+    **{behaviour.name: behaviour for behaviour in (SafeBehaviour, UnsafeBehaviour, RandomBehaviour)},
+    "teleoperator": Teleoperator,
+    **{intention: partial(Teleoperator, intention=intention) for intention in PROPORTIONS},
 }
 
 
@@ -226,7 +233,8 @@ def make_behaviour(name: str, seed: int) -> Behaviour:
     """A scripted behaviour with its own generator.
 
     Args:
-        name: ``safe``, ``unsafe`` or ``random``.
+        name: ``safe``, ``unsafe`` or ``random``; in SafeReach ``teleoperator``, or what it is to intend, such as
+            ``safe-success``.
         seed: of its generator; the same seed on the same episodes gives the same actions.
 
     Raises:

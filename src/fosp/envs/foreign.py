@@ -57,7 +57,7 @@ class ForeignEnv(gymnasium.Wrapper):
     * Step: the action is repeated; rewards, ``info["cost"]`` and every ``info["cost_<kind>"]`` are summed.
     """
 
-    def __init__(self, env: gymnasium.Env[Any, Any], env_id: str, observation: str, action_repeat: int) -> None:
+    def __init__(self, env: gymnasium.Env[Any, Any], env_id: str, observation: str, action_repeat: int = 4) -> None:
         super().__init__(env)
         check_observation_kind(observation)
         if action_repeat < 1:

@@ -30,6 +30,21 @@ def blocked(start: np.ndarray, end: np.ndarray, circles: np.ndarray) -> np.ndarr
     return ((distance2 < circles[:, 2] ** 2) & (t > 0)).any(-1)
 
 
+def shortest_distances(cost: np.ndarray) -> np.ndarray:
+    """Dijkstra's distances to node 0 on a dense symmetric cost matrix (P, P)."""
+    cost = np.minimum(cost, cost.T)
+    distance = np.full(len(cost), np.inf)
+    distance[0] = 0.0
+    open_ = np.ones(len(cost), dtype=bool)
+    for _ in range(len(cost)):
+        node = int(np.argmin(np.where(open_, distance, np.inf)))
+        if not np.isfinite(distance[node]):
+            break
+        open_[node] = False
+        distance = np.minimum(distance, distance[node] + cost[node])
+    return distance
+
+
 class PathMap:
     """Distances to one goal around circles, through a graph of points on their rims."""
 
@@ -46,22 +61,7 @@ class PathMap:
         self.nodes = np.concatenate([goal[None], points[free]])  # (P, 2)
         cost = np.sqrt(((self.nodes[:, None] - self.nodes[None]) ** 2).sum(-1))
         cost[blocked(self.nodes, self.nodes, circles)] = np.inf
-        self.distance = self._shortest(cost)  # (P,) from each node to the goal
-
-    @staticmethod
-    def _shortest(cost: np.ndarray) -> np.ndarray:
-        """Dijkstra's distances to node 0 on a dense symmetric cost matrix (P, P)."""
-        cost = np.minimum(cost, cost.T)
-        distance = np.full(len(cost), np.inf)
-        distance[0] = 0.0
-        open_ = np.ones(len(cost), dtype=bool)
-        for _ in range(len(cost)):
-            node = int(np.argmin(np.where(open_, distance, np.inf)))
-            if not np.isfinite(distance[node]):
-                break
-            open_[node] = False
-            distance = np.minimum(distance, distance[node] + cost[node])
-        return distance
+        self.distance = shortest_distances(cost)  # (P,) from each node to the goal
 
     def waypoint(self, point: np.ndarray) -> np.ndarray:
         """Where to drive first from `point` (2,) on the shortest known way, or the goal where none is known, (2,)."""

@@ -11,7 +11,7 @@ from gymnasium import spaces
 
 from fosp.envs.navigation.profiles import get_profile
 from fosp.envs.navigation.registry import get_task
-from fosp.envs.navigation.rendering import SAMPLES, Renderer
+from fosp.envs.navigation.rendering import SAMPLES, NavigationRenderer
 from fosp.envs.navigation.simulation import Simulation
 from fosp.envs.spaces import check_observation_kind
 from fosp.errors import InputError
@@ -90,8 +90,8 @@ class NavigationEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
 
         low64, high64 = np.array(robot_spec.control_low), np.array(robot_spec.control_high)
         self._middle, self._half = (high64 + low64) / 2, (high64 - low64) / 2
-        self._eyes = Renderer(self.profile.cameras, image_size, image_size, samples)
-        self._onlooker = Renderer((self.simulation.task.view(),), SCENE_SIZE[1], SCENE_SIZE[0], samples)
+        self._eyes = NavigationRenderer(self.profile.cameras, image_size, image_size, samples)
+        self._onlooker = NavigationRenderer((self.simulation.task.view(),), SCENE_SIZE[1], SCENE_SIZE[0], samples)
         self._running = False
 
     def reset(

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from fosp.envs.navigation.xml import numbers
+from fosp.envs.xml import numbers
 
 Outline = Sequence[tuple[float, float]]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 import numpy as np
 
 from fosp.envs.navigation.layout import Rectangle
-from fosp.envs.navigation.xml import numbers, z_rotation
+from fosp.envs.xml import numbers, z_rotation
 
 if TYPE_CHECKING:
     from fosp.envs.navigation.profiles import Profile

@@ -4,7 +4,7 @@ import math
 from typing import Any, ClassVar
 
 from fosp.envs.navigation.profiles import Profile
-from fosp.envs.navigation.xml import numbers, z_rotation
+from fosp.envs.xml import numbers, z_rotation
 
 RED = "0.7412 0.0431 0.1843 1"
 BLUE = "0.0039 0.1529 0.3961 1"

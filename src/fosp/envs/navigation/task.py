@@ -11,20 +11,11 @@ import numpy as np
 from fosp.envs.navigation.layout import Rectangle
 from fosp.envs.navigation.materials import Checker, Material
 from fosp.envs.navigation.objects import ObjectGroup
+from fosp.envs.rendering import View
 
 if TYPE_CHECKING:
     from fosp.envs.navigation.profiles import Profile
     from fosp.envs.navigation.world import World
-
-
-@dataclass(frozen=True)
-class View:
-    """From where a person looks at a task: towards ``target`` (metres) from ``distance`` metres and ``elevation``
-    degrees below the horizontal."""
-
-    distance: float
-    target: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    elevation: float = -50.0
 
 
 CHECKER = Checker("matplane", repeat=10, reflectance=0.1)

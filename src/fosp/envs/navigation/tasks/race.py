@@ -16,7 +16,8 @@ from fosp.envs.navigation.meshes import Outline, bush, shrunk, solid
 from fosp.envs.navigation.objects import NO_CONTACT, Bodies, GoalArea, Hazards, ObjectGroup, fixed_body
 from fosp.envs.navigation.profiles import Profile
 from fosp.envs.navigation.robots import Robot
-from fosp.envs.navigation.task import Floor, Task, View
+from fosp.envs.navigation.task import Floor, Task
+from fosp.envs.rendering import View
 
 U = 3.5  # metres; the unit in which the course is laid out
 
