@@ -7,6 +7,7 @@ settings as ``config.yaml`` and is restored from that file.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -268,7 +269,7 @@ def load_config(path: Path) -> Config:
 
 
 def _build(kind: type, data: Mapping[str, Any], where: str) -> Any:
-    hints = get_type_hints(kind)
+    hints = _hints(kind)
     for name in data:
         if name not in hints:
             raise InputError(f"{where} has an unknown setting '{name}'; remove it or correct its name.")
@@ -283,9 +284,14 @@ def _build(kind: type, data: Mapping[str, Any], where: str) -> Any:
     return kind(**values)
 
 
+@functools.cache
+def _hints(kind: Any) -> dict[str, Any]:
+    return get_type_hints(kind)
+
+
 def _check(config: Any, where: str = "") -> None:
     """Raise `InputError` where a value has the wrong type or lies outside its range."""
-    hints = get_type_hints(type(config))
+    hints = _hints(config.__class__)
     for item in dataclasses.fields(config):
         name, value, hint = where + item.name, getattr(config, item.name), hints[item.name]
         if dataclasses.is_dataclass(hint):

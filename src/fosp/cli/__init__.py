@@ -36,12 +36,16 @@ VERBS = {
     "train": Verb("training", "train", "learn online only, from scratch"),
     "evaluate": Verb("evaluation", "evaluate", "reward and cost of an agent or a behaviour, on fixed seeds"),
     "report": Verb("evaluation", "report", "one HTML page from run directories"),
+    "experiment list": Verb("experiment", "list_", "the paper's tables and figures that can be run"),
+    "experiment run": Verb("experiment", "run", "run them on Ray, here or on a cluster; also goes on where it stopped"),
+    "experiment status": Verb("experiment", "status", "how far each run is"),
+    "experiment report": Verb("experiment", "report", "a page of tables and curves with the paper's figures beside"),
     "play": Verb("evaluation", "play", "an episode as a video"),
     "doctor": Verb("about", "doctor", "what works on this machine, how fast, and what to do"),
     "version": Verb("about", "version", "the version of fosp"),
 }
 
-CONTINUING = {"demo": False, "collect": False, "pretrain": True, "finetune": True, "train": True}
+CONTINUING = {"demo": False, "collect": False, "experiment": False, "pretrain": True, "finetune": True, "train": True}
 """Verbs that can go on where they were stopped, and whether they must be told to with --resume."""
 
 
@@ -94,7 +98,7 @@ def _dispatch(words: list[str]) -> int:
 
 def overview(names: Sequence[str] = tuple(VERBS)) -> str:
     """What `fosp --help` prints."""
-    lines = [f"  fosp {name:<15} {VERBS[name].summary}" for name in names]
+    lines = [f"  fosp {name:<17} {VERBS[name].summary}" for name in names]
     return "\n".join(["usage: fosp VERB [OPTIONS]", "", *lines, "", "Options of a verb: fosp VERB --help"])
 
 

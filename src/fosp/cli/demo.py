@@ -122,6 +122,7 @@ def judge(runs: Sequence[Path], device: str) -> None:
     from fosp.cli.clips import replay_film
     from fosp.report.runs import load_run
     from fosp.training.artifacts import save_film
+    from fosp.training.evaluation import behaviour_label
     from fosp.training.progress import make_progress
     from fosp.training.trained import measure_agent, measure_behaviour
 
@@ -130,7 +131,7 @@ def judge(runs: Sequence[Path], device: str) -> None:
         return not any(len(item.returns) == EVALUATION_EPISODES for item in found)
 
     for behaviour in BEHAVIOURS:
-        if missing(runs[0], "random" if behaviour == "random" else f"behaviour:{behaviour}"):
+        if missing(runs[0], behaviour_label(behaviour)):
             measure_behaviour(behaviour, runs[0], EVALUATION_EPISODES, make_progress())
     for run in runs:
         config = load_run(run).config

@@ -75,10 +75,16 @@ def load_run(path: Path) -> Run:
         path,
         config,
         read_jsonl(path / "metrics.jsonl"),
-        [_evaluation(row, path / "evaluations.jsonl") for row in read_jsonl(path / "evaluations.jsonl")],
+        load_evaluations(path),
         _read_json(machine) if machine.exists() else None,
         load_summary(dataset) if dataset.exists() else None,
     )
+
+
+def load_evaluations(path: Path) -> list[Evaluation]:
+    """Every evaluation in a run directory; raises `InputError` naming the line that cannot be read."""
+    file = path / "evaluations.jsonl"
+    return [_evaluation(row, file) for row in read_jsonl(file)]
 
 
 def summarise_datasets(paths: Sequence[Path]) -> DatasetSummary:

@@ -157,8 +157,12 @@ def evaluate_behaviour(
     finally:
         world.close()
     seeds = list(range(first_seed, first_seed + episodes))
-    label = "random" if name == "random" else f"behaviour:{name}"
-    return EvaluationResult(label, "sample", env.id, "privileged", seeds, returns, costs, lengths)
+    return EvaluationResult(behaviour_label(name), "sample", env.id, "privileged", seeds, returns, costs, lengths)
+
+
+def behaviour_label(name: str) -> str:
+    """How evaluations call the scripted behaviour `name`."""
+    return "random" if name == "random" else f"behaviour:{name}"
 
 
 def discounted_sums(signal: np.ndarray, gamma: float, last: float) -> np.ndarray:

@@ -1,0 +1,247 @@
+"""The experiments, declared: which agents, on which tasks, from which data, with which settings, at which scale.
+
+A row is one line of a report's table and one curve in its picture; it becomes one run a seed and phase. Rows that ask
+for the same run share it, across experiments as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from fosp.experiments import paper
+from fosp.experiments.paper import Reported
+from fosp.report.results import AGENT_NAMES
+
+Phases = Literal["offline", "offline to online", "online", "reference", "reported"]
+"""What becomes of a row: pretraining; pretraining and fine-tuning; training from scratch; an evaluation of a scripted
+behaviour; nothing, since only the paper's figures are shown."""
+
+METHODS: dict[str, Phases] = {"fosp": "offline to online", "bc": "offline"}
+"""Agents that are compared. One that is entered here takes part in every comparison."""
+
+STANDARD = {"safe": 200, "unsafe": 200, "random": 200}
+"""Episodes of each behaviour in the standard dataset."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One line of a table."""
+
+    group: str
+    """Heading of the table that it stands in."""
+    label: str
+    agent: str = "fosp"
+    """An agent, or the behaviour of a reference."""
+    phases: Phases = "offline to online"
+    env: str = "SafetyPointGoal1-v0"
+    target: str = ""
+    """Where it is fine-tuned, if not in `env`."""
+    observation: Literal["image", "vector"] = "image"
+    data: Mapping[str, int] = field(default_factory=lambda: STANDARD)
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    """Settings that differ from the scale's, by dotted name."""
+    frames: float = 1
+    """Online budget, in units of the scale's."""
+    reported: Reported = field(default_factory=dict)
+    """The paper's figures."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """One experiment."""
+
+    name: str
+    title: str
+    shows: str
+    """Tables or figures of the paper."""
+    text: str
+    """What is compared, and how it differs from the paper."""
+    rows: tuple[Row, ...]
+    marks: tuple[float, ...] = (0, 1)
+    """Columns of the table, as shares of the online budget."""
+    ours: str = "FOSP"
+    """Label of the rows that the others are compared with."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """Budgets, on top of those of the preset of the same name."""
+
+    seeds: int
+    data: float
+    """Share of the declared episodes, at least one of each behaviour."""
+    episodes: int
+    """Episodes of the evaluation that ends a run."""
+    changes: Mapping[str, Any] = field(default_factory=dict)
+
+
+SCALES = {
+    "test": Scale(seeds=1, data=0.01, episodes=2, changes={"training.online_frames": 1_000}),
+    "laptop": Scale(seeds=1, data=1, episodes=20, changes={"training.evaluation_episodes": 5}),
+    "paper": Scale(seeds=5, data=1, episodes=20),
+}
+
+EVALUATIONS = 10
+"""Evaluations during offline training."""
+MARKS = (0, 0.04, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.2, 1.4, 1.6, 1.8, 2)
+"""Evaluations during online training, as shares of the online budget: those of Table 5 and some between."""
+
+ONLINE_ONLY = ("behaviour.expansion",)
+"""Settings that offline training never reads: pretraining without them is the full method's."""
+
+ABLATIONS: dict[str, dict[str, Any]] = {
+    "FOSP": {},
+    "(i) without in-sample optimisation": {"behaviour.insample": False},
+    "(ii) without policy expansion": {"behaviour.expansion": False},
+    "(iii) without reachability": {"behaviour.reachability": False},
+    "(iv) without augmented Lagrangian": {"behaviour.augmented_lagrangian": False},
+}
+
+GOAL1, GOAL2 = "SafetyPointGoal1-v0", "SafetyPointGoal2-v0"
+RACE = "SafetyPointRace2-v0"
+
+
+def short(env: str) -> str:
+    """An environment's id as the paper writes it: SafetyPointGoal1-v0 is PointGoal1."""
+    return env.removeprefix("Safety").removesuffix("-v0").replace(":", "_").replace("/", "_")
+
+
+def _mixed(safe: int, unsafe: int, random: int) -> dict[str, int]:
+    return {"safe": safe, "unsafe": unsafe, "random": random}
+
+
+def _compared(env: str, **more: Any) -> tuple[Row, ...]:
+    """One row for every method of ours and for every one that only the paper has."""
+    reported = paper.TABLE1.get(env, {})
+    ours = (
+        Row(group=short(env), label=AGENT_NAMES[agent], agent=agent, phases=phases, env=env,
+            reported=reported.get(agent, {}), **more)
+        for agent, phases in METHODS.items()
+    )  # fmt: skip
+    theirs = (
+        Row(group=short(env), label=paper.NAMES[agent], agent=agent, phases="reported", env=env, reported=figures)
+        for agent, figures in reported.items()
+        if agent not in METHODS
+    )
+    return (*ours, *theirs)
+
+
+def _learning(observation: Literal["image", "vector"]) -> tuple[Row, ...]:
+    group = {"image": "From pictures", "vector": "From vectors"}[observation]
+    return (
+        Row(group=group, label="Random actions", agent="random", phases="reference"),
+        Row(group=group, label="Behaviour safe (privileged state)", agent="safe", phases="reference"),
+        Row(group=group, label="Behaviour unsafe (privileged state)", agent="unsafe", phases="reference"),
+        Row(group=group, label="Behaviour cloning", agent="bc", phases="offline", observation=observation),
+        *(
+            Row(group=group, label=label, changes=changes, observation=observation,
+                reported=paper.TABLE1[GOAL1]["fosp"] if (label, observation) == ("FOSP", "image") else {})
+            for label, changes in ABLATIONS.items()
+        ),
+    )  # fmt: skip
+
+
+_ALL = (
+    Grid(
+        name="learning",
+        title="Learning on SafetyPointGoal1",
+        shows="Tables 1 and 4, in small",
+        text="From pictures and from vectors: the behaviours that made the data, behaviour cloning, FOSP offline and "
+        "fine-tuned, and FOSP without each of its components.",
+        rows=(*_learning("image"), *_learning("vector")),
+    ),
+    Grid(
+        name="table1",
+        title="Offline to online on five tasks",
+        shows="Table 1, Figure 3",
+        text="Pretrained on 600 episodes, a third from each behaviour, then fine-tuned.",
+        rows=tuple(row for env in paper.TABLE1 for row in _compared(env)),
+    ),
+    Grid(
+        name="table5",
+        title="Fine-tuning against direct online training",
+        shows="Table 5",
+        text="Direct online: FOSP from scratch for twice the online budget, without data and without an offline actor, "
+        "with the losses of fine-tuning and one actor that learns and acts. The paper says no more than that it was "
+        "trained online directly.",
+        rows=tuple(
+            row
+            for env in paper.TABLE1
+            for row in (
+                Row(group=short(env), label="Fine-tuned", env=env, reported=paper.TABLE5_FINETUNED[env]),
+                Row(group=short(env), label="Direct online", env=env, phases="online", frames=2,
+                    reported=paper.TABLE5_DIRECT[env]),
+            )
+        ),
+        marks=(0, 0.04, 0.1, 0.2, 0.6, 1, 2),
+        ours="Fine-tuned",
+    ),
+    Grid(
+        name="ablation-modules",
+        title="FOSP without each of its components",
+        shows="Figure 4",
+        text="On SafetyPointGoal2. The paper draws curves and gives no figures but those of the whole method.",
+        rows=tuple(
+            Row(group=short(GOAL2), label=label, env=GOAL2, changes=changes,
+                reported={} if changes else paper.TABLE1[GOAL2]["fosp"])
+            for label, changes in ABLATIONS.items()
+        ),
+    ),
+    Grid(
+        name="ablation-data",
+        title="What the data hold",
+        shows="Figures 6, 15, 16, 17",
+        text="On SafetyPointGoal2: the share of safe and unsafe episodes among 600, what random episodes add, and the "
+        "size of the standard mixture. The paper shows five ratios in a picture without figures; those between the "
+        "pure ones are ours. It fine-tunes for 0.7 to 0.8 million frames in Figures 15 to 17, and for half a million "
+        "in Figure 6, as here.",
+        rows=tuple(
+            Row(group=group, label=label, env=GOAL2, data=data,
+                reported=paper.TABLE1[GOAL2]["fosp"] if data == STANDARD else {})
+            for group, datasets in (
+                ("Safe and unsafe episodes", {
+                    "safe only": _mixed(600, 0, 0),
+                    "safe : unsafe 2 : 1": _mixed(400, 200, 0),
+                    "safe : unsafe 1 : 1": _mixed(300, 300, 0),
+                    "safe : unsafe 1 : 2": _mixed(200, 400, 0),
+                    "unsafe only": _mixed(0, 600, 0),
+                }),
+                ("Random episodes", {
+                    "safe : random 1 : 1": _mixed(300, 0, 300),
+                    "unsafe : random 1 : 1": _mixed(0, 300, 300),
+                }),
+                ("Size", {
+                    "smaller: 300 episodes": _mixed(100, 100, 100),
+                    "standard: 600 episodes": STANDARD,
+                    "larger: 900 episodes": _mixed(300, 300, 300),
+                }),
+            )
+            for label, data in datasets.items()
+        ),
+        ours="standard: 600 episodes",
+    ),
+    Grid(
+        name="transfer",
+        title="Fine-tuning on tasks that the data do not hold",
+        shows="Figures 5, 18, 19, 20",
+        text="Pretrained on SafetyPointGoal1 and fine-tuned elsewhere; the first column is the agent before its first "
+        "episode there. The paper compares with SafeDreamer, in pictures without figures.",
+        rows=tuple(
+            Row(group=f"{short(GOAL1)} to {short(target)}", label="FOSP", target=target)
+            for target in (
+                GOAL2, "SafetyPointFadingEasy1-v0", "SafetyPointFadingHard1-v0", "SafetyPointBuildingGoal1-v0"
+            )
+        ),
+    ),
+    Grid(
+        name="race",
+        title="Race",
+        shows="Figure 22",
+        text="Level 2. The paper does not say which robot; here it is the Point, with both cameras instead of one. It "
+        "compares with SafeDreamer, in a picture without figures.",
+        rows=_compared(RACE, changes={"env.time_limit": 500}),
+    ),
+)  # fmt: skip
+GRIDS = {grid.name: grid for grid in _ALL}

@@ -1,0 +1,196 @@
+"""The report of an experiment: one Markdown page with pictures beside it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from fosp.experiments.estimates import improvement, seed_estimates, task_estimate
+from fosp.experiments.grids import SCALES, Grid
+from fosp.experiments.outcomes import Cell, Outcome, gather
+from fosp.experiments.paper import ONLINE_FRAMES
+from fosp.experiments.pictures import draw_curves
+from fosp.experiments.plan import budget, seeds_of
+from fosp.report.markup import number
+from fosp.report.statistics import Estimate
+
+MISSING = "missing"
+Groups = dict[str, list[Outcome]]
+
+
+def write_page(grid: Grid, scale: str, seeds: Sequence[int], root: Path, out: Path) -> Path:
+    """Write what there is of `grid` in `root` as the page `out`, and its pictures to a folder of the same name."""
+    outcomes = gather(grid, scale, seeds, root)
+    groups: Groups = {}
+    for outcome in outcomes:
+        groups.setdefault(outcome.row.group, []).append(outcome)
+    parts = [
+        f"# {grid.title}",
+        f"{grid.shows} of the paper. {grid.text}",
+        _facts(grid, scale, seeds, outcomes),
+        _how_to_read(scale),
+    ]
+    for group, members in groups.items():
+        parts.append(f"## {group}")
+        picture = out.with_suffix("") / f"{re.sub(r'[^a-z0-9]+', '-', group.lower()).strip('-')}.svg"
+        if draw_curves(members, picture):
+            parts.append(f"![{group}: reward and cost over training]({picture.relative_to(out.parent).as_posix()})")
+        parts += [_table(signal, members, grid.marks, scale) for signal in ("Reward", "Cost")]
+    parts += _together(groups, grid.ours)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    return out
+
+
+def _facts(grid: Grid, scale: str, seeds: Sequence[int], outcomes: Sequence[Outcome]) -> str:
+    """Budget, seeds, machine, code, date, and the command."""
+    done = {
+        stage.name: share
+        for outcome in outcomes
+        for attempt in outcome.attempts
+        for stage, share in zip(attempt.planned, (attempt.offline_done, attempt.online_done), strict=True)
+        if stage
+    }
+    made = list({run.path: run for outcome in outcomes for run in outcome.runs}.values())
+    seconds = sum(run.metrics[-1]["seconds"] for run in made if run.metrics)
+    machines = [run.machine for run in made if run.machine]
+    dates = sorted({machine["date"] for machine in machines if "date" in machine})
+    training = budget(scale).training
+    asked = f" --seeds {' '.join(map(str, seeds))}" if seeds else ""
+    rows = {
+        "Scale": f"`{scale}`: {training.offline_updates:,} updates offline, {training.online_frames:,} frames online, "
+        f"batches of {training.batch_size} x {training.sequence_length}",
+        "Seeds": _list(map(str, seeds_of(scale, seeds))),
+        "Finished": f"{sum(share == 1 for share in done.values())} of {len(done)} runs, {seconds / 3600:.1f} hours",
+        "Machine": _list(f"{m['processor']}, {m['memory']}, accelerator: {m['accelerator']}" for m in machines),
+        "Code": _list(f"fosp {m.get('fosp')} (commit {m.get('commit')}), torch {m['torch']}" for m in machines),
+        "Date": " to ".join(dates[:: max(1, len(dates) - 1)]),
+        "Command": f"`fosp experiment run {grid.name} --scale {scale}{asked}`",
+    }
+    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())])
+
+
+def _list(items: Iterable[str]) -> str:
+    return "; ".join(dict.fromkeys(items))
+
+
+def _how_to_read(scale: str) -> str:
+    return (
+        f"Reward and cost: means of the undiscounted sums over {SCALES[scale].episodes} evaluation episodes "
+        f"({budget(scale).training.evaluation_episodes} before the end of a training) on seeds that no training has "
+        "seen, with mean actions; of these, the interquartile mean over seeds and the 95% interval of the stratified "
+        "bootstrap, by rliable. Of a single seed, the interval is over its episodes and says nothing of other seeds. "
+        f'Cost regret: cost per frame of online training. "{MISSING}": not run yet. The paper\'s figures are means of '
+        "five seeds at its own budget, 125,000 updates of 64 x 16 offline and half a million frames online."
+    )
+
+
+def _table(signal: str, outcomes: Sequence[Outcome], marks: Sequence[float], scale: str) -> str:
+    """One line an outcome, one column a mark; that of the cost ends with the regret."""
+    shown = [mark for mark in marks if any(o.covers(mark) or mark in o.row.reported for o in outcomes)]
+    head = [signal, *(_heading(mark, scale) for mark in shown)]
+    lines = [[outcome.row.label, *(_entry(outcome, mark, signal) for mark in shown)] for outcome in outcomes]
+    if signal == "Cost":
+        head.append("cost regret")
+        lines = [[*line, _regret(outcome)] for line, outcome in zip(lines, outcomes, strict=True)]
+    return _markdown(head, lines)
+
+
+def _markdown(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    rows = [head, ["---"] * len(head), *lines]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _heading(mark: float, scale: str) -> str:
+    if mark == 0:
+        return "before online training"
+    frames, paper = (round(mark * whole) for whole in (budget(scale).training.online_frames, ONLINE_FRAMES))
+    return f"{frames:,} frames" + (f" (paper: {paper:,})" if frames != paper else "")
+
+
+def _entry(outcome: Outcome, mark: float, signal: str) -> str:
+    """Ours above the paper's, as far as there are any."""
+    cell, reported = outcome.cell(mark), outcome.row.reported.get(mark)
+    parts = [] if cell is None else [_measured(cell, signal)]
+    if reported:
+        parts.append(f"<small>paper {number(reported[signal == 'Cost'])}</small>")
+    return "<br>".join(parts)
+
+
+def _measured(cell: Cell, signal: str) -> str:
+    if not cell.found:
+        return MISSING
+    part = f" ({len(cell.found)} of {cell.wanted} seeds)" if len(cell.found) < cell.wanted else ""
+    return _interval(seed_estimates([cell.costs if signal == "Cost" else cell.returns])[0]) + part
+
+
+def _regret(outcome: Outcome) -> str:
+    cell = outcome.cell(outcome.last_mark) if outcome.last_mark else None
+    if cell is None:
+        return ""
+    regrets = [[item.cost_regret] for item in cell.found if item.cost_regret is not None]
+    return _interval(seed_estimates([regrets])[0]) if regrets else MISSING
+
+
+def _interval(estimate: Estimate) -> str:
+    if estimate.low is None or estimate.high is None:
+        return number(estimate.mean)
+    return f"{number(estimate.mean)} [{number(estimate.low)}, {number(estimate.high)}]"
+
+
+def _together(groups: Groups, ours: str) -> list[str]:
+    """Every method over all groups that it and ours have finished, if there are several seeds."""
+    bases = {group: outcome for group, members in groups.items() for outcome in members if outcome.row.label == ours}
+    labels = dict.fromkeys(o.row.label for group in bases for o in groups[group] if o.trains and o.row.label != ours)
+    lines = []
+    for label in labels:
+        pairs = [
+            (bases[group], outcome)
+            for group in bases
+            for outcome in groups[group]
+            if outcome.row.label == label and _complete(outcome) and _complete(bases[group])
+        ]
+        if pairs:
+            mine, theirs = (_scores([pair[side] for pair in pairs]) for side in (0, 1))
+            higher, lower = improvement(mine[0], theirs[0]), improvement(-mine[1], -theirs[1])
+            lines.append([label, _interval(higher), _interval(lower), ", ".join(one.row.group for one, _ in pairs)])
+    parts = []
+    if lines:
+        head = [f"{ours} against", "probability that its reward is higher", "that its cost is lower", "over"]
+        parts += ["## Probability of improvement", _markdown(head, lines)]
+    relative = _relative(groups, bases)
+    if relative:
+        text = "Interquartile means over tasks and seeds, reward as a share of what the paper reports for FOSP."
+        parts += ["## All tasks together", text, _markdown(["", "share of the paper's reward", "cost"], relative)]
+    return parts
+
+
+def _relative(groups: Groups, bases: dict[str, Outcome]) -> list[list[str]]:
+    """Methods that have finished every task, if the paper has a figure for each and there are several."""
+    goals = [base.row.reported[base.last_mark][0] for base in bases.values() if base.last_mark in base.row.reported]
+    if len(goals) < max(2, len(bases)):
+        return []
+    lines = []
+    for label in dict.fromkeys(outcome.row.label for group in bases for outcome in groups[group]):
+        mine = [outcome for group in bases for outcome in groups[group] if outcome.row.label == label]
+        if len(mine) == len(goals) and all(map(_complete, mine)):
+            returns, costs = _scores(mine)
+            lines.append([label, _interval(task_estimate(returns / goals)), _interval(task_estimate(costs))])
+    return lines
+
+
+def _complete(outcome: Outcome) -> bool:
+    """Whether an agent has been trained to the end with at least two seeds."""
+    cell = outcome.cell(outcome.last_mark) if outcome.trains else None
+    return cell is not None and len(cell.found) == cell.wanted > 1
+
+
+def _scores(outcomes: Sequence[Outcome]) -> tuple[np.ndarray, np.ndarray]:
+    """Mean return and mean cost at the end of training, each (seeds, tasks)."""
+    cells = [cell for outcome in outcomes if (cell := outcome.cell(outcome.last_mark))]
+    returns = np.array([[np.mean(values) for values in cell.returns] for cell in cells]).T
+    costs = np.array([[np.mean(values) for values in cell.costs] for cell in cells]).T
+    return returns, costs

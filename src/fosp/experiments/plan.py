@@ -1,0 +1,167 @@
+"""From a declared grid to its stages: pure, so that it can be looked at before anything runs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from fosp.agents import AGENTS
+from fosp.config import Config, change, preset
+from fosp.envs.behaviours import BEHAVIOURS
+from fosp.errors import InputError
+from fosp.experiments.grids import EVALUATIONS, GRIDS, MARKS, ONLINE_ONLY, SCALES, STANDARD, Grid, Row, short
+from fosp.experiments.stages import Collect, Finetune, Mix, Online, Pretrain, Reference, Stage, Train
+from fosp.training.evaluation import behaviour_label
+from fosp.training.online import without_offline_actor
+
+
+class Runs(NamedTuple):
+    """The runs of one row and seed; None where the row has no such phase."""
+
+    offline: Pretrain | Reference | None
+    online: Online | None
+
+
+def find(names: Iterable[str]) -> list[Grid]:
+    """The grids of these names; raises `InputError` for an unknown one."""
+    unknown = [name for name in names if name not in GRIDS]
+    if unknown:
+        raise InputError(f"there is no experiment '{unknown[0]}': choose of {', '.join(GRIDS)}.")
+    return [GRIDS[name] for name in names]
+
+
+def seeds_of(scale: str, seeds: Sequence[int] = ()) -> tuple[int, ...]:
+    """The seeds asked for, else those of the scale; raises `InputError` for an unknown scale."""
+    if scale not in SCALES:
+        raise InputError(f"there is no scale '{scale}': choose of {', '.join(SCALES)}.")
+    return tuple(seeds) or tuple(range(SCALES[scale].seeds))
+
+
+def budget(scale: str) -> Config:
+    """The settings of a scale, those of single rows aside."""
+    return change(preset(scale), SCALES[scale].changes)
+
+
+def expand(grids: Sequence[Grid], scale: str, seeds: Sequence[int] = (), only: Sequence[str] = ()) -> list[Stage]:
+    """Every stage of these grids once, each after those that it needs.
+
+    Args:
+        grids: what to run.
+        scale: a key of `SCALES`.
+        seeds: seeds of the runs (default: the scale's).
+        only: words, one of which must occur in the name of one of a row's runs (default: every row).
+
+    Raises:
+        InputError: a grid names an agent or behaviour that does not exist, or no run's name has one of the words.
+    """
+    stages: dict[str, Stage] = {}
+    for grid in grids:
+        for row in grid.rows:
+            _check_installed(grid, row)
+            for seed in seeds_of(scale, seeds):
+                made = runs(row, scale, seed)
+                names = [stage.name for stage in made if stage]
+                if not only or any(word in name for word in only for name in names):
+                    for stage in _with_data(row, scale, made):
+                        stages[stage.name] = _larger(stages.get(stage.name, stage), stage)
+    if not stages:
+        raise InputError(f"no run of {', '.join(grid.name for grid in grids)} has {' or '.join(only)} in its name.")
+    return list(stages.values())
+
+
+def runs(row: Row, scale: str, seed: int) -> Runs:
+    """The runs of one row and seed."""
+    episodes = SCALES[scale].episodes
+    if row.phases == "reported":
+        return Runs(None, None)
+    if row.phases == "reference":
+        labelled = dataclasses.replace(row, agent=behaviour_label(row.agent))
+        reference = Reference(
+            name=f"runs/{row.agent}-{short(row.env)}",
+            config=_config(labelled, scale, 0, row.env),
+            episodes=episodes,
+            behaviour=row.agent,
+        )
+        return Runs(reference, None)
+    if row.phases == "online":
+        config = without_offline_actor(_online(row, scale, seed, row.env))
+        return Runs(None, Train(name=f"runs/{_name(row)}-direct-seed{seed}", config=config, episodes=episodes))
+    before = dataclasses.replace(row, changes={k: v for k, v in row.changes.items() if k not in ONLINE_ONLY})
+    offline = Pretrain(
+        name=f"runs/{_name(before)}-offline-seed{seed}",
+        after=(_dataset(row, scale).name,),
+        config=_offline(before, scale, seed),
+        episodes=episodes,
+    )
+    if row.phases == "offline":
+        return Runs(offline, None)
+    online = Finetune(
+        name=f"runs/{_name(row)}{f'-to-{short(row.target)}' if row.target else ''}-online-seed{seed}",
+        after=(offline.name,),
+        config=_online(row, scale, seed, row.target or row.env),
+        episodes=episodes,
+    )
+    return Runs(offline, online)
+
+
+def _check_installed(grid: Grid, row: Row) -> None:
+    known: Mapping[str, Any] = BEHAVIOURS if row.phases == "reference" else AGENTS
+    if row.phases != "reported" and row.agent not in known:
+        raise InputError(f"experiment {grid.name} names '{row.agent}', which is not installed: {', '.join(known)} are.")
+
+
+def _with_data(row: Row, scale: str, made: Runs) -> Iterator[Stage]:
+    """The runs of a row after the stages that make their dataset."""
+    if isinstance(made.offline, Pretrain):
+        dataset = _dataset(row, scale)
+        env = dataclasses.replace(made.offline.config.env, observation="both")
+        for name, (behaviour, episodes) in zip(dataset.after, dataset.counts.items(), strict=True):
+            yield Collect(name=name, env=env, behaviour=behaviour, episodes=episodes)
+        yield dataset
+    yield from (stage for stage in made if stage)
+
+
+def _dataset(row: Row, scale: str) -> Mix:
+    """The dataset of a row, at the scale's size, from the recordings of each behaviour."""
+    counts = {name: max(1, round(count * SCALES[scale].data)) for name, count in row.data.items() if count}
+    folder = f"datasets/{short(row.env)}"
+    label = "-".join(f"{name}{count}" for name, count in counts.items())
+    return Mix(name=f"{folder}/{label}", after=tuple(f"{folder}/{name}" for name in counts), counts=counts)
+
+
+def _name(row: Row) -> str:
+    """Agent, task, observation, and whatever is not as usual."""
+    parts = [row.agent, short(row.env), row.observation]
+    parts += [f"{name.rpartition('.')[2]}={value}" for name, value in row.changes.items()]
+    if row.data != STANDARD:
+        parts += [f"{name}{count}" for name, count in row.data.items() if count]
+    return "-".join(parts)
+
+
+def _config(row: Row, scale: str, seed: int, env: str) -> Config:
+    usual = {"agent": row.agent, "seed": seed, "env.id": env, "env.observation": row.observation}
+    return change(budget(scale), usual | dict(row.changes))
+
+
+def _offline(row: Row, scale: str, seed: int) -> Config:
+    config = _config(row, scale, seed, row.env)
+    return change(config, {"training.evaluate_every": max(1, config.training.offline_updates // EVALUATIONS)})
+
+
+def _online(row: Row, scale: str, seed: int, env: str) -> Config:
+    config = _config(row, scale, seed, env)
+    budget = config.training.online_frames
+    marks = tuple(round(mark * budget) for mark in MARKS if mark < row.frames)
+    frames = round(row.frames * budget)
+    evaluations = {"training.evaluate_every": 0, "training.evaluate_at": marks}
+    return change(config, {"training.online_frames": frames} | evaluations)
+
+
+def _larger(one: Stage, other: Stage) -> Stage:
+    """Of two recordings of one behaviour the longer; all other stages of one name are the same."""
+    if isinstance(one, Collect) and isinstance(other, Collect):
+        return max(one, other, key=lambda stage: stage.episodes)
+    if one != other:
+        raise ValueError(f"two different stages are named {one.name}")
+    return one

@@ -1,0 +1,121 @@
+"""A grid on Ray, for real: a worker is killed in the middle, and in the end everything is there, once."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from fosp.cli import main
+from fosp.config import load_config
+from fosp.data import Dataset
+from fosp.experiments import grids
+from fosp.experiments.grids import Grid, Row, Scale
+from fosp.report.runs import load_evaluations, read_jsonl
+from fosp.training.checkpoint import checkpoint_info, has_checkpoint
+
+ENV = "scenery:TinyBothScene-v0"
+UPDATES = 120
+SMALL = {
+    "env.time_limit": 20,
+    "env.action_repeat": 1,
+    "training.batch_size": 2,
+    "training.sequence_length": 5,
+    "training.offline_updates": UPDATES,
+    "training.online_frames": 40,
+    "training.checkpoint_every": 10,
+    "training.log_every": 1,
+    "training.evaluation_episodes": 1,
+}
+TINY = Grid(
+    name="tiny",
+    title="Small",
+    shows="Nothing",
+    text="A point on a line.",
+    rows=(
+        Row(group="Line", label="FOSP", env=ENV, observation="vector", data={"random": 3}),
+        Row(group="Line", label="Random", agent="random", phases="reference", env=ENV, observation="vector"),
+    ),
+)
+OFFLINE = "runs/fosp-scenery_TinyBothScene-vector-random3-offline-seed0"
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """The grid, budgets of seconds, and the folder of its environment where Ray's workers look for modules."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+    monkeypatch.setitem(grids.GRIDS, "tiny", TINY)
+    monkeypatch.setitem(grids.SCALES, "test", Scale(seeds=2, data=1, episodes=2, changes=SMALL))
+
+
+class Killer(threading.Thread):
+    """Kills the worker that trains `run` as soon as it has saved something but is far from the end."""
+
+    def __init__(self, root: Path, run: str) -> None:
+        super().__init__(daemon=True)
+        self.run_name, self.path, self.killed_at, self.over = run, root / run, None, False
+
+    def run(self) -> None:
+        while not self.over and self.killed_at is None:
+            if has_checkpoint(self.path):
+                for pid in workers(self.run_name):
+                    os.kill(pid, signal.SIGKILL)
+                    self.killed_at = checkpoint_info(self.path)["loop"]["update"]
+            time.sleep(0.02)
+
+
+def workers(task: str) -> list[int]:
+    """Processes of Ray's that do this task: they carry its name."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if path.read_bytes().rstrip(b"\0") == f"ray::{task}".encode():
+                found.append(int(path.parent.name))
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return found
+
+
+def run(*words):
+    return main([str(word) for word in words])
+
+
+def test_a_grid_loses_a_worker_and_is_whole_in_the_end(tiny, tmp_path, capsys):
+    root = tmp_path / "test"
+    killer = Killer(root, OFFLINE)
+    killer.start()
+    try:
+        assert run("experiment", "run", "tiny", "--scale", "test", "--out", tmp_path, "--cpus", 0.5) == 0
+    finally:
+        killer.over = True
+    killer.join()
+    assert killer.killed_at is not None
+    assert 0 < killer.killed_at < UPDATES
+    names = {path.name for path in (root / "runs").iterdir()}
+    assert len(names) == 5  # two seeds pretrained and fine-tuned, and the reference
+    for name in names - {"random-scenery_TinyBothScene"}:
+        config, loop = load_config(root / "runs" / name / "config.yaml"), checkpoint_info(root / "runs" / name)["loop"]
+        assert loop["update"] >= UPDATES
+        assert config.training.offline_updates == UPDATES
+        assert json.loads((root / "runs" / name / "machine.json").read_text())["commit"]
+        assert len(load_evaluations(root / "runs" / name)[-1].returns) == 2
+    # The killed run went on: its log has every update once.
+    logged = [row["update"] for row in read_jsonl(root / OFFLINE / "metrics.jsonl") if "loss/world_model" in row]
+    assert logged == list(range(1, UPDATES + 1))
+    assert len(Dataset(root / "datasets" / "scenery_TinyBothScene" / "random3")) == 3
+    assert run("experiment", "report", "tiny", "--scale", "test", "--out", tmp_path) == 0
+    page = (root / "reports" / "tiny.md").read_text()
+    assert "5 of 5 runs" in page
+    assert "missing" not in page
+    assert (root / "reports" / "tiny" / "line.svg").exists()
+
+    before = {path: path.stat().st_mtime_ns for path in root.rglob("*") if path.is_file() and path.name != ".lock"}
+    capsys.readouterr()
+    assert run("experiment", "run", "tiny", "--scale", "test", "--out", tmp_path) == 0
+    assert "Done: 7 stages" in capsys.readouterr().out
+    assert {path: path.stat().st_mtime_ns for path in before} == before

@@ -1,0 +1,154 @@
+"""What the declared grids expand to."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from fosp.cli import main
+from fosp.config import flatten, preset
+from fosp.envs import list_envs
+from fosp.errors import InputError
+from fosp.experiments import grids
+from fosp.experiments.grids import ABLATIONS, GRIDS, SCALES, STANDARD, Grid, Row
+from fosp.experiments.plan import expand, find, runs
+from fosp.experiments.stages import Collect, Evaluated, Finetune, Mix, Pretrain, Reference, Train
+
+
+def named(stages, kind):
+    return [stage.name for stage in stages if isinstance(stage, kind)]
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_all_experiments_together_name_no_two_different_stages_alike(scale):
+    stages = expand(list(GRIDS.values()), scale)  # raises where they do
+    names = [stage.name for stage in stages]
+    assert len(set(names)) == len(names)
+    for place, stage in enumerate(stages):
+        assert set(stage.after) <= set(names[:place])
+
+
+def test_every_environment_and_setting_exists():
+    known = {info.id for info in list_envs()}
+    for grid in GRIDS.values():
+        for row in grid.rows:
+            assert {row.env, row.target or row.env} <= known
+            assert row.changes.keys() <= dict(flatten(preset("paper"))).keys()
+    settings = dict(flatten(preset("paper")))
+    assert all(settings[name] is True for changes in ABLATIONS.values() for name in changes)
+
+
+def test_a_row_becomes_a_chain_from_recordings_to_fine_tuning():
+    row = Row(group="g", label="l", env="SafetyCarGoal2-v0", data={"safe": 3, "unsafe": 0, "random": 1})
+    stages = expand([Grid(name="n", title="t", shows="s", text="x", rows=(row,))], "paper", seeds=[7])
+    assert [(type(stage), stage.name, stage.after) for stage in stages] == [
+        (Collect, "datasets/CarGoal2/safe", ()),
+        (Collect, "datasets/CarGoal2/random", ()),
+        (Mix, "datasets/CarGoal2/safe3-random1", ("datasets/CarGoal2/safe", "datasets/CarGoal2/random")),
+        (Pretrain, "runs/fosp-CarGoal2-image-safe3-random1-offline-seed7", ("datasets/CarGoal2/safe3-random1",)),
+        (
+            Finetune,
+            "runs/fosp-CarGoal2-image-safe3-random1-online-seed7",
+            ("runs/fosp-CarGoal2-image-safe3-random1-offline-seed7",),
+        ),
+    ]
+    offline, online = (stage.config for stage in stages[-2:])
+    assert (offline.env.id, offline.env.observation, offline.seed) == ("SafetyCarGoal2-v0", "image", 7)
+    assert offline.training.evaluate_every == 12_500
+    assert online.training.evaluate_every == 0
+    assert online.training.evaluate_at == (0, 20_000, 50_000, 100_000, 200_000, 300_000, 400_000)
+    assert dataclasses.replace(offline, training=online.training) == online
+
+
+def test_a_longer_recording_serves_both_who_need_it():
+    rows = tuple(Row(group="g", label=str(n), data={"safe": n}) for n in (2, 9, 4))
+    stages = expand([Grid(name="n", title="t", shows="s", text="x", rows=rows)], "paper", seeds=[0])
+    (recording,) = (stage for stage in stages if isinstance(stage, Collect))
+    assert recording.episodes == 9
+    assert [stage.counts for stage in stages if isinstance(stage, Mix)] == [{"safe": 2}, {"safe": 9}, {"safe": 4}]
+
+
+def test_scales_set_budgets_seeds_and_the_size_of_the_data():
+    for scale, seeds, safe, updates in (("test", 1, 2, 20), ("laptop", 1, 200, 12_000), ("paper", 5, 200, 125_000)):
+        stages = expand(find(["race"]), scale)
+        pretrained = [stage for stage in stages if isinstance(stage, Pretrain) and stage.config.agent == "fosp"]
+        assert len(pretrained) == seeds
+        assert next(stage.episodes for stage in stages if isinstance(stage, Collect)) == safe
+        assert pretrained[0].updates == preset(scale).training.offline_updates == updates
+    # Section 7's counting: half a million frames are 62,500 updates.
+    assert [stage.updates for stage in stages if isinstance(stage, Finetune)] == [62_500] * 5
+
+
+def test_pretraining_is_shared_where_only_fine_tuning_differs():
+    stages = expand(find(["learning", "transfer", "table1", "table5"]), "laptop", only=["fosp-PointGoal1-image-"])
+    assert "runs/fosp-PointGoal1-image-offline-seed0" in named(stages, Pretrain)
+    sources = {stage.name: stage.after[0] for stage in stages if isinstance(stage, Finetune)}
+    assert (
+        sources["runs/fosp-PointGoal1-image-expansion=False-online-seed0"]
+        == (sources["runs/fosp-PointGoal1-image-to-PointGoal2-online-seed0"])
+    )
+    ablated = next(stage for stage in stages if "reachability=False-online" in stage.name)
+    assert not ablated.config.behaviour.reachability
+    assert "reachability=False" in ablated.after[0]
+
+
+def test_direct_online_has_twice_the_budget_and_no_data():
+    stages = expand(find(["table5"]), "paper", seeds=[0], only=["PointPush1-image-direct"])
+    (direct,) = (stage for stage in stages if isinstance(stage, Train))
+    assert direct.after == ()
+    assert direct.config.training.online_frames == 1_000_000
+    assert 500_000 in direct.config.training.evaluate_at
+    assert not direct.config.behaviour.expansion
+
+
+def test_transfer_changes_the_environment_of_fine_tuning_only():
+    made = runs(find(["transfer"])[0].rows[1], "laptop", 0)
+    assert made.offline.config.env.id == "SafetyPointGoal1-v0"
+    assert made.online.config.env.id == "SafetyPointFadingEasy1-v0"
+
+
+def test_references_are_evaluated_once_whatever_the_seeds():
+    stages = expand(find(["learning"]), "paper", seeds=[3, 4])
+    references = [stage for stage in stages if isinstance(stage, Reference)]
+    assert [(stage.name, stage.config.agent) for stage in references] == [
+        ("runs/random-PointGoal1", "random"),
+        ("runs/safe-PointGoal1", "behaviour:safe"),
+        ("runs/unsafe-PointGoal1", "behaviour:unsafe"),
+    ]
+
+
+def test_an_agent_entered_among_the_methods_takes_the_place_of_its_row_from_the_paper(monkeypatch):
+    def methods():
+        return {row.label: row.phases for row in grids._compared("SafetyPointGoal1-v0")}
+
+    assert methods()["DreamerV3"] == "reported"
+    monkeypatch.setitem(grids.METHODS, "dreamer", "offline to online")
+    monkeypatch.setitem(grids.AGENT_NAMES, "dreamer", "DreamerV3")
+    assert methods()["DreamerV3"] == "offline to online"
+
+
+def test_only_keeps_rows_by_the_names_of_their_runs():
+    stages = expand(find(["learning"]), "laptop", only=["bc-PointGoal1-vector"])
+    assert named(stages, Evaluated) == ["runs/bc-PointGoal1-vector-offline-seed0"]
+    assert len(named(stages, Collect)) == len(STANDARD)
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["table9"], "no experiment 'table9'"),
+        (["race", "--only", "CarGoal7"], "no run of race has CarGoal7 in its name"),
+        (["strange"], "experiment strange names 'sac', which is not installed: fosp, bc are"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(words, complaint, monkeypatch, capsys, tmp_path):
+    row = Row(group="g", label="l", agent="sac")
+    monkeypatch.setitem(GRIDS, "strange", Grid(name="strange", title="t", shows="s", text="x", rows=(row,)))
+    assert main(["experiment", "status", *words, "--out", str(tmp_path)]) == 2
+    assert complaint in capsys.readouterr().err
+
+
+def test_an_unknown_scale_is_named():
+    with pytest.raises(InputError, match="no scale 'huge'"):
+        expand(find(["race"]), "huge")
