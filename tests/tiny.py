@@ -132,6 +132,7 @@ def tiny_config(changes: Mapping[str, Any] | None = None, **env: Any) -> Config:
         "behaviour.units": 16,
         "behaviour.layers": 1,
         "behaviour.horizon": 3,
+        "behaviour.start_every": 1,
         "behaviour.gamma": 0.95,
         "behaviour.lambda_": 0.9,
         "behaviour.reward_expectile": 0.8,

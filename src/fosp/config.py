@@ -103,6 +103,8 @@ class BehaviourConfig:
     """Width of those layers."""
     horizon: int = 5
     """Imagined steps H."""
+    start_every: int = 4
+    """Imagined rollouts start from every so many-th step of a sequence; 1: from all of them, as in the paper."""
     gamma: float = 0.98
     """Discount per agent step."""
     lambda_: float = 0.95
@@ -216,6 +218,11 @@ class Config:
 
     def __post_init__(self) -> None:
         _check(self)
+        if self.behaviour.start_every > self.training.sequence_length:
+            raise InputError(
+                f"Setting behaviour.start_every is {self.behaviour.start_every}: it must not exceed "
+                f"training.sequence_length, {self.training.sequence_length}."
+            )
 
 
 def preset(name: str) -> Config:
@@ -332,6 +339,7 @@ _RANGES = {
         "units",
         "cnn_depth",
         "horizon",
+        "start_every",
         "batch_size",
         "sequence_length",
         "environments",
@@ -393,6 +401,7 @@ PRESETS: dict[str, Config] = {
             layers=5,
             units=512,
             horizon=15,
+            start_every=1,
             gamma=0.997,
             advantage_scale="return",
             cost_expectile=0.8,

@@ -26,9 +26,10 @@ def agent_with_opinions(changes: dict | None = None) -> FOSP:
 
 def noises(agent: FOSP, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
     g = torch.Generator().manual_seed(seed)
+    starts = B * (T // agent.config.behaviour.start_every)
     return (
-        torch.rand(H, B * T, 1, generator=g),
-        torch.rand(*agent.world_model.rssm.noise_shape(H, B * T), generator=g),
+        torch.rand(H, starts, 1, generator=g),
+        torch.rand(*agent.world_model.rssm.noise_shape(H, starts), generator=g),
         torch.rand(B, T, 1, generator=g),
     )
 
@@ -76,14 +77,15 @@ def test_transitions_pair_rows_and_leave_out_the_seams():
 # ------------------------------------------------------------- imagined rollouts, Eq. 6
 
 
-def test_imagined_rollouts_start_everywhere_and_look_where_they_arrive():
-    agent, batch = agent_with_opinions(), random_batch(B, T)
+@pytest.mark.parametrize(("every", "started"), [(1, [0, 1, 2, 3, 4, 5]), (2, [1, 3, 5]), (4, [3])])
+def test_imagined_rollouts_start_where_told_and_look_where_they_arrive(every, started):
+    agent, batch = agent_with_opinions({"behaviour.start_every": every}), random_batch(B, T)
     noise = torch.rand(*agent.world_model.rssm.noise_shape(B, T), generator=torch.Generator().manual_seed(0))
     states = agent.world_model.loss(batch, noise)[1].detach()
     actor_noise, latent_noise, _ = noises(agent)
     dream = agent.imagine(batch, states, actor_noise, latent_noise)
     assert not any(x.requires_grad for x in dream)
-    torch.testing.assert_close(dream.features[0], states.features.flatten(0, 1))
+    torch.testing.assert_close(dream.features[0], states.features[:, started].flatten(0, 1))
     model = agent.world_model
     arrivals = dream.features[1:]
     torch.testing.assert_close(dream.reward, model.reward(arrivals))
@@ -91,11 +93,11 @@ def test_imagined_rollouts_start_everywhere_and_look_where_they_arrive():
     torch.testing.assert_close(dream.discount, 0.95 * model.continuation(arrivals))
     for h in range(H):
         torch.testing.assert_close(dream.action[h], agent.actor(dream.features[h]).sample(actor_noise[h]))
-    weight = 1 - batch["is_terminal"].flatten().float()
+    weight = 1 - batch["is_terminal"][:, started].flatten().float()
     for h in range(H):
         torch.testing.assert_close(dream.weight[h], weight)
         weight = weight * dream.discount[h]
-    assert torch.equal(dream.violation[0], batch["cost"].flatten() > 0)
+    assert torch.equal(dream.violation[0], batch["cost"][:, started].flatten() > 0)
     assert torch.equal(dream.violation[1:], dream.cost[:-1] > 0.5)
 
 

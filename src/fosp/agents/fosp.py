@@ -146,7 +146,8 @@ class FOSP(Agent):
     def update(self, batch: Batch) -> Metrics:
         """One pass of Algorithm 1's training part."""
         features, states, metrics = self.train_world_model(batch)
-        actor_noise = self.noise(self.config.behaviour.horizon, features.shape[0] * features.shape[1], self.actions)
+        starts = self.starts(batch["reward"]).numel()
+        actor_noise = self.noise(self.config.behaviour.horizon, starts, self.actions)
         latent_noise = self.noise(*self.world_model.rssm.noise_shape(*actor_noise.shape[:2]))
         penalty_noise = self.noise(*features.shape[:2], self.actions)
         with self.arithmetic():
@@ -204,27 +205,31 @@ class FOSP(Agent):
 
     @torch.no_grad()
     def imagine(self, batch: Batch, states: Latent, actor_noise: Tensor, latent_noise: Tensor) -> Dream:
-        """Roll the prior forward from every posterior state of the batch with the learner (Eq. 6)."""
+        """Roll the prior forward from posterior states of the batch with the learner (Eq. 6)."""
         model, c = self.world_model, self.config.behaviour
-        rollout, action = model.imagine(
-            states.flatten(), lambda s, h: self.learner(s).sample(actor_noise[h]), latent_noise
-        )
+        start = Latent(self.starts(states.h), self.starts(states.z)).flatten()
+        rollout, action = model.imagine(start, lambda s, h: self.learner(s).sample(actor_noise[h]), latent_noise)
         features = rollout.features
         continuation = model.continuation(features[1:])
         discount = c.gamma * continuation
         cost = model.cost(features[1:])
-        start = 1 - batch["is_terminal"].flatten().float()
-        arrived = torch.cat([batch["cost"].flatten().unsqueeze(0) > 0, cost[:-1] > c.reach_threshold])
+        alive = 1 - self.starts(batch["is_terminal"]).flatten().float()
+        violated = self.starts(batch["cost"]).flatten() > 0
         return Dream(
             features=features,
             action=action,
             reward=model.reward(features[1:]),
             cost=cost,
             discount=discount,
-            weight=torch.cat([start.unsqueeze(0), discount[:-1]]).cumprod(0),
-            violation=arrived,
+            weight=torch.cat([alive.unsqueeze(0), discount[:-1]]).cumprod(0),
+            violation=torch.cat([violated.unsqueeze(0), cost[:-1] > c.reach_threshold]),
             continuation=continuation,
         )
+
+    def starts(self, x: Tensor) -> Tensor:
+        """The steps of a batch (B, T, ...) from which rollouts start: the last of every `start_every`."""
+        every = self.config.behaviour.start_every
+        return x[:, every - 1 :: every]
 
     def critic_loss(
         self, critic: Critic, data: Transitions, dream: Dream, real: Tensor, imagined: Tensor, noise: Tensor
