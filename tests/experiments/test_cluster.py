@@ -111,7 +111,7 @@ def test_a_grid_loses_a_worker_and_is_whole_in_the_end(tiny, tmp_path, capsys):
     assert run("experiment", "report", "tiny", "--scale", "test", "--out", tmp_path) == 0
     page = (root / "reports" / "tiny.md").read_text()
     assert "5 of 5 runs" in page
-    assert "missing" not in page
+    assert "| missing |" not in page
     assert (root / "reports" / "tiny" / "line.svg").exists()
 
     before = {path: path.stat().st_mtime_ns for path in root.rglob("*") if path.is_file() and path.name != ".lock"}

@@ -17,6 +17,13 @@ def test_the_interquartile_mean_leaves_out_a_quarter_at_either_end():
     assert 1 <= estimate.low <= 4 <= estimate.high <= 1000
 
 
+def test_many_points_at_once_are_rliables_interquartile_means_one_by_one():
+    scores = np.random.default_rng(0).normal(size=(7, 4))  # seeds, points
+    together = seed_estimates([[[value] for value in column] for column in scores.T])
+    for estimate, column in zip(together, scores.T, strict=True):
+        assert estimate.mean == pytest.approx(task_estimate(column[:, None]).mean)
+
+
 def test_seeds_count_by_the_mean_of_their_episodes():
     """Means 2, 4, 9; of three seeds none is cut off."""
     points = seed_estimates([[[1.0, 3.0], [4.0], [8.0, 10.0]], [[0.0], [0.0], [0.0]]])

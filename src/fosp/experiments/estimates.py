@@ -25,10 +25,10 @@ def seed_estimates(points: Sequence[Sequence[Sequence[float]]]) -> list[Estimate
     if len(points[0]) == 1:
         return [bootstrap_mean(episodes) for (episodes,) in points]
     scores = np.array([[np.mean(episodes) for episodes in seeds] for seeds in points]).T
-    _, metrics = _rliable()
+    cut = len(scores) // 4
 
-    def iqm(sample: np.ndarray) -> np.ndarray:
-        return np.array([metrics.aggregate_iqm(column) for column in sample.T])
+    def iqm(sample: np.ndarray) -> np.ndarray:  # rliable's aggregate_iqm of each column, in one call
+        return np.sort(sample, axis=0)[cut : len(sample) - cut].mean(0)
 
     return _bootstrapped(scores, iqm, len(scores))
 

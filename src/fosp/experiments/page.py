@@ -29,7 +29,7 @@ def write_page(grid: Grid, scale: str, seeds: Sequence[int], root: Path, out: Pa
         groups.setdefault(outcome.row.group, []).append(outcome)
     parts = [
         f"# {grid.title}",
-        f"{grid.shows} of the paper. {grid.text}",
+        f"In the paper: {grid.shows}. {grid.text}",
         _facts(grid, scale, seeds, outcomes),
         _how_to_read(scale),
     ]
