@@ -20,7 +20,7 @@ def collect(
     episodes: int = 60,
     out: Path,
     observation: Literal["image", "vector", "both"] = "both",
-    action_repeat: int = 4,
+    action_repeat: int | None = None,
     workers: int = os.cpu_count() or 1,
     seed: int = 0,
     mode: Literal["mean", "sample"] = "sample",
@@ -30,17 +30,17 @@ def collect(
 
     Args:
         env: Environment id (see fosp envs).
-        policy: Scripted behaviours that take turns (safe, unsafe, random), or one run directory.
+        policy: Scripted behaviours that take turns, also in proportions (safe=2 random=1), or one run directory.
         episodes: Episodes that the dataset is to have in the end.
         out: Dataset directory; a Minari dataset.
         observation: What is recorded; a run directory records what its agent sees.
-        action_repeat: Frames for which one action is held; a run directory uses its own.
+        action_repeat: Frames for which one action is held (default: the environment's own, or the run directory's).
         workers: Processes; the data do not depend on their number.
         seed: Seed of the first episode; the next ones count up.
         mode: Whether the agent of a run directory takes its mean action or draws one.
         device: auto, cpu or cuda, for the agent of a run directory.
     """
-    from fosp.cli.policies import is_behaviour
+    from fosp.cli.policies import is_behaviour, turns
     from fosp.cli.recording import record_agent
     from fosp.data import collect as play
     from fosp.training.progress import make_progress
@@ -48,10 +48,10 @@ def collect(
     progress = make_progress()
     progress.start(episodes, "collect")
     try:
-        if all(is_behaviour(name) for name in policy):
+        if all(is_behaviour(word) for word in policy):
             play(
                 env,
-                policy,
+                turns(policy),
                 episodes,
                 out,
                 seed=seed,
@@ -85,15 +85,10 @@ def mix(datasets: Datasets, /, *, counts: tuple[str, ...], out: Path) -> None:
         counts: As in: --counts safe=200 unsafe=100 random=100
         out: Dataset directory to write.
     """
+    from fosp.cli.policies import parse_counts
     from fosp.data import mix as mix_datasets
 
-    numbers = {}
-    for word in counts:
-        name, _, number = word.partition("=")
-        if not number.isdigit():
-            raise InputError(f"--counts needs words such as safe=200, not '{word}'.")
-        numbers[name] = int(number)
-    mix_datasets(datasets, numbers, out)
+    mix_datasets(datasets, parse_counts(counts), out)
     info((out,))
 
 

@@ -18,7 +18,7 @@ def evaluate(
     env: str | None = None,
     episodes: int = 20,
     mode: Literal["mean", "sample"] = "mean",
-    policy: Literal["safe", "unsafe", "random"] | None = None,
+    policy: str | None = None,
     environments: int = 1,
     seed: int | None = None,
     video: bool = False,
@@ -84,7 +84,7 @@ def play(*, policy: str = "safe", env: str | None = None, out: Path, seed: int =
     """Play one episode and write it as a video: the world from outside, what the robot sees, reward and cost so far.
 
     Args:
-        policy: safe, unsafe, random, or a run directory.
+        policy: A scripted behaviour (safe, unsafe, random; teleoperator in SafeReach), or a run directory.
         env: Environment id (default: the run's own, or SafetyPointGoal1-v0).
         out: Video file to write, .mp4 or .gif.
         seed: Seed of the episode.

@@ -9,7 +9,7 @@ import torch
 
 from fosp.agents.base import Mode
 from fosp.cli.policies import is_behaviour
-from fosp.config import EnvConfig, load_config
+from fosp.config import EnvConfig, env_config, load_config
 from fosp.data import DatasetWriter, Episode
 from fosp.data.collect import play_episode
 from fosp.envs import make_env
@@ -52,7 +52,7 @@ def record_agent(
 def record_one(policy: str, env: str | None, seed: int, device: str) -> tuple[EnvConfig, Episode]:
     """One episode of a scripted behaviour or of a run's agent (mean action), and the environment it was played in."""
     if is_behaviour(policy):
-        config = EnvConfig(id=env or EnvConfig().id, observation="vector")
+        config = dataclasses.replace(env_config(env or EnvConfig.id), observation="vector")
         world = make_env(config.id, observation=config.observation, action_repeat=config.action_repeat)
         try:
             return config, play_episode(world, make_behaviour(policy, seed), seed)

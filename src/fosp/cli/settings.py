@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import inspect
 from collections.abc import Callable, Sequence
@@ -10,7 +11,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from fosp.config import Config, load_config, preset
+from fosp.config import Config, env_config, load_config, preset
 from fosp.errors import InputError
 
 Settings = Annotated[tyro.conf.FlagConversionOff[Config], tyro.conf.arg(name="")]
@@ -40,10 +41,11 @@ def _spell_out(word: str) -> str:
 
 
 def starting_config(words: Sequence[str]) -> Config:
-    """Settings before single flags are applied: those of a run, else of a preset."""
+    """Settings before single flags are applied: those of a run, else of a preset and of the environment."""
     run, chosen = option(words, "--run") if "--resume" in words else option(words, "--from"), option(words, "--preset")
     if run is None:
-        return preset(chosen or "laptop")
+        config, env_id = preset(chosen or "laptop"), option(words, "--env.id")
+        return config if env_id is None else dataclasses.replace(config, env=env_config(env_id))
     config = load_config(Path(run) / "config.yaml")
     if chosen not in (None, config.preset):
         raise InputError(f"--preset {chosen} contradicts {run}, whose settings are taken over: leave --preset out.")

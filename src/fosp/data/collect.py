@@ -2,14 +2,19 @@
 
 Episode number i is played with environment seed ``seed + i`` by behaviour ``behaviours[i % len(behaviours)]``, and
 episodes are written in order: the dataset does not depend on how many processes played them, nor on interruptions.
+
+SafeReach's teleoperator is asked for episodes of a class, such as "safe-success". Each class goes through all layouts
+in an order of its own, so its seeds are drawn until they give the layout that is due, and an episode that turns out to
+be of another class is played again with the next such seed.
 """
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import signal
 from collections import deque
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
@@ -23,11 +28,14 @@ import numpy as np
 from fosp.data import storage
 from fosp.data.dataset import Dataset, DatasetWriter
 from fosp.data.episode import Episode
+from fosp.data.mixing import interleave
 from fosp.data.reader import EpisodeSummary, summary_of
 from fosp.envs import make_env
 from fosp.envs.behaviours import Behaviour, make_behaviour
+from fosp.envs.reach.operator import PROPORTIONS, balanced_seeds, outcome
 from fosp.errors import InputError
 
+_ATTEMPTS = 50  # at an episode of a wanted class; the rarest succeeds in half of them
 _AHEAD = 2  # episodes that each process may be ahead of the one to be written next
 
 
@@ -40,7 +48,7 @@ class CollectTask:
         behaviours: the names of the scripted behaviours, in turn.
         seed: the first episode's.
         observation: "image", "vector" or "both".
-        action_repeat: physics frames per step.
+        action_repeat: frames per step, None for the environment's own default.
         env_arguments: further arguments of ``fosp.make_env``.
     """
 
@@ -48,7 +56,7 @@ class CollectTask:
     behaviours: tuple[str, ...]
     seed: int
     observation: str
-    action_repeat: int
+    action_repeat: int | None
     env_arguments: dict[str, Any] = field(default_factory=dict)
 
     def make_env(self) -> gymnasium.Env:
@@ -60,10 +68,21 @@ class CollectTask:
     def play(self, env: gymnasium.Env, number: int, stop: Callable[[], bool] = lambda: False) -> Episode:
         """Episode ``number``; raises KeyboardInterrupt as soon as ``stop()``."""
         name = self.behaviours[number % len(self.behaviours)]
-        seed = self.seed + number
-        # A stream of its own: the behaviour's noise must not repeat the numbers that drew the layout.
-        behaviour_seed = int(np.random.SeedSequence([seed, 1]).generate_state(1)[0])
-        return play_episode(env, make_behaviour(name, behaviour_seed), seed, stop)
+        for seed in self._seeds(env, name, number):
+            # A stream of its own: the behaviour's noise must not repeat the numbers that drew the layout.
+            behaviour_seed = int(np.random.SeedSequence([seed, 1]).generate_state(1)[0])
+            episode = play_episode(env, make_behaviour(name, behaviour_seed), seed, stop)
+            if name not in PROPORTIONS or name == outcome(episode.total_reward > 0, episode.total_cost > 0):
+                return episode
+        raise InputError(f"no {name!r} episode came about in {_ATTEMPTS} attempts: leave this behaviour out.")
+
+    def _seeds(self, env: gymnasium.Env, name: str, number: int) -> Iterable[int]:
+        """Reset seeds for episode ``number``, to be tried in this order."""
+        if name not in PROPORTIONS:
+            return [self.seed + number]
+        rounds, turn = divmod(number, len(self.behaviours))
+        rank = rounds * self.behaviours.count(name) + self.behaviours[:turn].count(name)
+        return itertools.islice(balanced_seeds(env, name, self.seed, rank), _ATTEMPTS)
 
 
 def collect(
@@ -75,7 +94,7 @@ def collect(
     seed: int = 0,
     workers: int = 1,
     observation: str = "both",
-    action_repeat: int = 4,
+    action_repeat: int | None = None,
     env_arguments: Mapping[str, Any] | None = None,
     on_episode: Callable[[int, EpisodeSummary], None] = lambda done, summary: None,
 ) -> Dataset:
@@ -86,13 +105,14 @@ def collect(
 
     Args:
         env_id: an id that ``fosp.make_env`` takes.
-        behaviours: names in turn: ("safe", "unsafe", "random") mixes 1:1:1; ``interleave`` makes other mixtures.
+        behaviours: names in turn: ("safe", "unsafe", "random") mixes 1:1:1; ``interleave`` makes other mixtures, and
+            "teleoperator" stands for its four classes in the proportions of the paper.
         episodes: how many the dataset is to have in the end, those already there included.
         out: the dataset's directory.
         seed: episode i is played with environment seed ``seed + i``.
         workers: processes; with more than one, the calling script must be importable (``if __name__ == "__main__"``).
         observation: "image", "vector" or "both".
-        action_repeat: physics frames per step.
+        action_repeat: frames per step (default: the environment's own).
         env_arguments: further arguments of ``fosp.make_env``.
         on_episode: called with the episodes in the dataset and the new one's summary, after each is on disk.
 
@@ -104,17 +124,20 @@ def collect(
             f"episodes={episodes}, workers={workers}, seed={seed}, behaviours={list(behaviours)}: give at least one "
             f"episode, worker and behaviour, and a seed of at least 0."
         )
-    for name in behaviours:
-        make_behaviour(name, 0)
+    if list(behaviours) == ["teleoperator"]:
+        behaviours = interleave(PROPORTIONS)
     task = CollectTask(env_id, tuple(behaviours), seed, observation, action_repeat, dict(env_arguments or {}))
     with closing(task.make_env()) as env:
+        env.reset(seed=seed)
+        for name in behaviours:
+            make_behaviour(name, 0).reset(env)  # what cannot act here complains before anything is written
         writer = DatasetWriter(
             out,
             env_id=env_id,
             observation_space=env.observation_space,
             action_space=env.action_space,
             metadata={
-                "action_repeat": action_repeat,
+                **env_metadata(env),
                 "env_arguments": task.env_arguments,
                 "collection": {"seed": seed, "behaviours": list(behaviours)},
             },
@@ -127,6 +150,12 @@ def collect(
                 writer.add_encoded(encoded)
                 on_episode(len(writer), summary)
     return Dataset(out)
+
+
+def env_metadata(env: gymnasium.Env) -> dict[str, Any]:
+    """What a dataset notes of an environment made by ``fosp.make_env``."""
+    facts = {"environment": env.get_wrapper_attr("facts")()} if env.has_wrapper_attr("facts") else {}
+    return {"action_repeat": env.get_wrapper_attr("action_repeat"), **facts}
 
 
 def play_episode(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, SupportsFloat
 
@@ -121,7 +122,8 @@ class ReachEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
         super().reset(seed=seed)
         wanted = (options or {}).get("layout")
         layout = draw_layout(self.task, self.np_random) if wanted is None else layout_from(self.task, wanted)
-        self._guarded(lambda: self.backend.reset(layout, self.np_random))
+        with self._stopping():
+            self.backend.reset(layout, self.np_random)
         pose, poses = to_pose(*self.backend.tcp()), self.backend.events().obstacle_poses
         if poses is None and self.cost_source == "pose":
             raise InputError("cost_source='pose' needs a backend that tracks the obstacles: use 'contact'.")
@@ -143,17 +145,18 @@ class ReachEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
             raise InputError(f"action={action!r} must be {len(LOW)} finite numbers.")
         applied = np.clip(values, -1.0, 1.0)
         episode.command = moved(episode.command, applied, episode.pose, self.seconds)
-        self._guarded(lambda: self.backend.command(*from_pose(episode.command)))
-        info = self._wait(episode)
-        episode.pose = to_pose(*self.backend.tcp())
+        with self._stopping():
+            self.backend.command(*from_pose(episode.command))
+            info = self._wait(episode)
+            episode.pose, events = to_pose(*self.backend.tcp()), self.backend.events()
+            observation = self._observe(episode)
         episode.steps += 1
-        events = self.backend.events()
         reward = float(events.touch_target and not (self.reward_mode == "first" and episode.success))
         episode.success = episode.success or events.touch_target
         info |= self._cost(episode, events)
         info |= {"success": episode.success, "violation": episode.violation, "frames": 1}
         info |= {"applied_action": applied, "layout": episode.layout.indices}
-        return self._observe(episode), reward, False, episode.steps == EPISODE_STEPS, info
+        return observation, reward, False, episode.steps == EPISODE_STEPS, info
 
     def _cost(self, episode: _Episode, events: Events) -> dict[str, Any]:
         """The cost of a step and where it comes from."""
@@ -188,10 +191,11 @@ class ReachEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
             episode.deadline += late  # the next step gets its whole time
         return {"overrun": max(late, 0.0)}
 
-    def _guarded(self, move: Callable[[], None]) -> None:
-        """Moves the arm, and stops it if anything goes wrong."""
+    @contextmanager
+    def _stopping(self) -> Iterator[None]:
+        """Stops the arm if anything goes wrong."""
         try:
-            move()
+            yield
         except BaseException:
             self.backend.stop()
             raise

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import gymnasium
@@ -9,11 +11,11 @@ import numpy as np
 
 from fosp.envs.reach.pose import SPEED
 from fosp.envs.reach.routes import route
-from fosp.envs.reach.tasks import PLACES, TARGETS
+from fosp.envs.reach.tasks import PLACES, TARGETS, draw_layout, layouts
 from fosp.errors import InputError
 
-PROPORTIONS = {"safe-success": 120, "safe-failure": 30, "unsafe-success": 40, "unsafe-failure": 10}
-"""The paper's dataset: episodes of each class."""
+PROPORTIONS = {"safe-success": 12, "safe-failure": 3, "unsafe-success": 4, "unsafe-failure": 1}
+"""The classes of episodes and their numbers in 20; the paper's dataset has ten times as many."""
 
 _FINGER = 0.0115  # metres: half the closed fingers' width
 _MARGINS = (0.006, 0.012)  # metres kept beside that, drawn per episode
@@ -36,6 +38,22 @@ def outcome(rewarded: bool, violated: bool) -> str:
     return f"{'unsafe' if violated else 'safe'}-{'success' if rewarded else 'failure'}"
 
 
+def balanced_seeds(env: gymnasium.Env[Any, Any], intention: str, seed: int, rank: int) -> Iterator[int]:
+    """Reset seeds that give the layout due to episode number ``rank`` of a class, without end.
+
+    Every class goes through all layouts in an order of its own before any comes again. The seeds are 2**31 and above,
+    far from those of evaluations.
+    """
+    task, stream = _reach(env).task, list(PROPORTIONS).index(intention)
+    possible = layouts(task.obstacles)
+    rounds, turn = divmod(rank, len(possible))
+    due = possible[np.random.default_rng([seed, stream, rounds]).permutation(len(possible))[turn]]
+    for attempt in itertools.count():
+        drawn = int(np.random.SeedSequence([seed, stream, rank, attempt]).generate_state(1)[0]) | 2**31
+        if draw_layout(task, np.random.default_rng(drawn)) == due:
+            yield drawn
+
+
 class Teleoperator:
     """Acts in SafeReach as a person with a 3-D mouse who means to make an episode of one class.
 
@@ -50,7 +68,7 @@ class Teleoperator:
 
     def reset(self, env: gymnasium.Env[Any, Any]) -> None:
         """Looks at the scene, draws the episode's character, and plans."""
-        rng, state = self._rng, _situation(env)
+        rng, state = self._rng, _reach(env).situation()
         self._margin = rng.uniform(*_MARGINS)
         plan = self._plan(state)
         self._ahead = plan + _WOBBLE * rng.uniform(-1, 1, plan.shape)  # waypoints still to be passed
@@ -62,7 +80,7 @@ class Teleoperator:
 
     def act(self, env: gymnasium.Env[Any, Any]) -> np.ndarray:
         """Action (6,) float32: follows the plan, and rests at its end or after touching the target."""
-        rng, state = self._rng, _situation(env)
+        rng, state = self._rng, _reach(env).situation()
         self._noise += -_REVERSION * self._noise + _NOISE * rng.standard_normal(6)
         if rng.random() < _PAUSE:
             self._waiting = int(rng.integers(2, 5))
@@ -128,10 +146,11 @@ class Teleoperator:
         return goal[None]
 
 
-def _situation(env: gymnasium.Env[Any, Any]) -> dict[str, Any]:
+def _reach(env: gymnasium.Env[Any, Any]) -> Any:
+    """The environment itself; InputError unless it is SafeReach."""
     if not hasattr(env.unwrapped, "situation"):
         raise InputError(f"the teleoperator acts in SafeReach only, not in {env.unwrapped}.")
-    return env.unwrapped.situation()
+    return env.unwrapped
 
 
 def _normalised(counts: dict[str, int]) -> np.ndarray:
