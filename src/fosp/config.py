@@ -59,7 +59,7 @@ class WorldModelConfig:
 
     deterministic: int = 192
     """Size of the recurrent state h."""
-    latents: int = 16
+    latents: int = 32
     """Number of categorical variables in z."""
     classes: int = 16
     """Classes of each categorical variable."""
@@ -87,7 +87,7 @@ class WorldModelConfig:
     not worth their nats and are left out of the latents. Off: symlog alone, as in DreamerV3."""
     cost_weight: float = 1.0
     """Weight of steps with cost >= 1 in the cost head's loss."""
-    learning_rate: float = 6e-4
+    learning_rate: float = 1e-3
     """Adam step size."""
     gradient_clip: float = 1000.0
     """Largest gradient norm."""
@@ -134,8 +134,9 @@ class BehaviourConfig:
     """Violation probability of the untrained head: the backup's max forgets a higher start only slowly."""
     multiplier: float = 0.01
     """lambda_p at the start (Eq. 17)."""
-    penalty: float = 1e-6
-    """mu at the start (Eq. 17)."""
+    penalty: float = 3e-4
+    """mu at the start (Eq. 17). The multiplier climbs by mu/2 times V_c an update: the paper's 1e-6 counts on 125,000
+    updates, this on some thousand."""
     penalty_growth: float = 5e-9
     """nu of Eq. 27: relative growth of mu per update."""
     expansion_inverse_temperature: float = 2000.0
@@ -408,6 +409,7 @@ PRESETS: dict[str, Config] = {
             reach_gamma=0.99,
             beta_reward=10.0,
             beta_cost=10.0,
+            penalty=1e-6,
             expansion_inverse_temperature=10.0,
             expansion_start="fresh",
             actor_learning_rate=3e-5,
