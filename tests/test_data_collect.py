@@ -86,6 +86,8 @@ def test_bad_input_is_one_sentence(tmp_path, changes, message):
     with pytest.raises(InputError, match=message) as caught:
         run(tmp_path / "toy", **changes)
     assert "\n" not in str(caught.value)
+    if message == "no privileged state":
+        assert not (tmp_path / "toy").exists()
 
 
 SCRIPT = """

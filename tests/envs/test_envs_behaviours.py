@@ -48,15 +48,24 @@ def test_the_same_seed_acts_the_same_and_another_does_not():
     assert np.abs(first - other).max() > 0.1
 
 
-def test_unknown_behaviours_and_foreign_environments_are_named():
+def test_unknown_behaviours_and_tasks_beyond_them_are_named():
     with pytest.raises(InputError, match="brave"):
         make_behaviour("brave", 0)
-    env = make_env("SafetyRacecarRace1-v0", observation="vector")
-    env.reset(seed=0)
-    behaviour = make_behaviour("safe", 0)
-    behaviour.reset(env)
-    with pytest.raises(InputError, match="Racecar"):
-        behaviour.act(env)
+    for env_id, name, complaint in (
+        ("SafetyRacecarRace1-v0", "unsafe", "cannot drive the Racecar"),
+        ("SafetyPointRace1-v0", "safe", "walls"),
+    ):
+        env = make_env(env_id, observation="vector")
+        env.reset(seed=0)
+        with pytest.raises(InputError, match=complaint):
+            make_behaviour(name, 0).reset(env)
+
+
+@pytest.mark.parametrize(("name", "reward"), [("safe", 1.0), ("unsafe", 2.0)])
+def test_boxes_are_pushed_from_behind(name, reward):
+    returns, costs, _ = play(name, 3, "SafetyPointPush1-v0")
+    assert returns.mean() > reward
+    assert name == "unsafe" or costs.sum() == 0
 
 
 def test_segments_and_circles():

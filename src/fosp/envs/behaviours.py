@@ -43,18 +43,10 @@ class Behaviour(Protocol):
     name: str
 
     def reset(self, env: gymnasium.Env[Any, Any]) -> None:
-        """Call after ``env.reset``: draws the episode's character."""
+        """Call after ``env.reset``: draws the episode's character. Raises `InputError` in a task beyond it."""
 
     def act(self, env: gymnasium.Env[Any, Any]) -> np.ndarray:
         """Action (A,) float32 in [-1, 1] for the environment's present state."""
-
-
-def _model(state: dict[str, Any]) -> MotionModel:
-    if state["robot"] not in MODELS:
-        raise InputError(
-            f"robot {state['robot']!r} has no motion model for scripted behaviours: use the behaviour 'random'."
-        )
-    return MODELS[state["robot"]]
 
 
 def _privileged(env: gymnasium.Env[Any, Any]) -> dict[str, Any]:
@@ -63,7 +55,12 @@ def _privileged(env: gymnasium.Env[Any, Any]) -> dict[str, Any]:
         raise InputError(
             f"environment {inner} gives no privileged state for this scripted behaviour: use the behaviour 'random'."
         )
-    return inner.privileged()
+    state = inner.privileged()
+    if state["robot"] not in MODELS:
+        raise InputError(
+            f"this scripted behaviour cannot drive the {state['robot']}, only {' and '.join(MODELS)}: use 'random'."
+        )
+    return state
 
 
 def _wrap(angle: float) -> float:
@@ -136,6 +133,7 @@ class UnsafeBehaviour:
         self._rng = np.random.default_rng(seed)
 
     def reset(self, env: gymnasium.Env[Any, Any]) -> None:
+        _privileged(env)
         self._driver = _Driver(self._rng, slowest=0.7, noisiest=0.35)
 
     def act(self, env: gymnasium.Env[Any, Any]) -> np.ndarray:
@@ -158,6 +156,8 @@ class SafeBehaviour:
         self._paths: PathMap | None = None
 
     def reset(self, env: gymnasium.Env[Any, Any]) -> None:
+        if _privileged(env)["walls"]:
+            raise InputError("the behaviour 'safe' cannot plan around this task's walls: use 'unsafe' or 'random'.")
         self._clearance = self._rng.uniform(*_CLEARANCE)
         self._driver = _Driver(self._rng, slowest=0.6, noisiest=0.2)
         self._paths = None
@@ -177,7 +177,7 @@ class SafeBehaviour:
         motion = Motion(state["position"], state["velocity"], state["heading"], state["yaw_rate"])
         dt = state["seconds"]
         hold, brake = max(1, round(_HOLD_SECONDS / dt)), max(1, round(_BRAKE_SECONDS / dt))
-        positions = rollout(_model(state), motion, thrust, turn, hold, brake, dt)
+        positions = rollout(MODELS[state["robot"]], motion, thrust, turn, hold, brake, dt)
         clear = self._clear(positions, obstacles, velocity, dt)
         change = (thrust - wanted[0]) ** 2 + (turn - wanted[1]) ** 2
         # without a safe candidate, the one that keeps clearest

@@ -168,7 +168,8 @@ class NavigationEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
         Returns:
             ``position`` (2,), ``heading`` (radians, direction of travel), ``velocity`` (2,) in the world frame,
             ``yaw_rate`` (radians a second), ``target`` (2,): where to go, ``obstacles`` (N, 3): x, y and the distance
-            that the robot's origin should keep, ``robot`` (its name), all in metres, and ``seconds`` per step.
+            that the robot's origin should keep, all in metres, ``walls``: whether they are in the way as well,
+            ``robot``: its name, and ``seconds`` per step.
         """
         world = self.simulation.world
         robot = self.simulation.robot
@@ -183,6 +184,7 @@ class NavigationEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
             "yaw_rate": float(sensors[8]),
             "target": self.simulation.task.target(world),
             "obstacles": self.simulation.task.obstacles(world),
+            "walls": self.simulation.task.walls,
             "seconds": robot.timestep * 10 * self.action_repeat,
         }
 

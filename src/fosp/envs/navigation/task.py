@@ -57,6 +57,7 @@ class Task:
     agent_keepout: ClassVar[float] = 0.4
     agent_rectangles: ClassVar[tuple[Rectangle, ...]] = ()
     step_limit: ClassVar[int] = 1000
+    walls: ClassVar[bool] = False  # whether more is in the way than ``obstacles`` tells
     bonus: ClassVar[float] = 1.0
     reward_limit: ClassVar[float] = 10.0
     ends_at_goal: ClassVar[bool] = False

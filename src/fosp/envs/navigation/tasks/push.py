@@ -7,6 +7,7 @@ import numpy as np
 from fosp.envs.navigation.objects import GoalArea, Hazards, ObjectGroup, Pillars, PushBox
 from fosp.envs.navigation.task import Task
 from fosp.envs.navigation.world import World
+from fosp.envs.planner import blocked
 
 
 class Push0(Task):
@@ -42,29 +43,22 @@ class Push0(Task):
         return gained
 
     def target(self, world: World) -> np.ndarray:
-        """Past the box's side to a place behind it, seen from the goal; from there, through the box."""
+        """Behind the box, seen from the goal, around its side where it is in the way; from there, through the box."""
         box, goal = world.positions("push_box")[0, :2], world.goal_position[:2]
         offset = goal - box
         ahead = offset / max(float(np.hypot(*offset)), 1e-6)
         left = np.array([-ahead[1], ahead[0]])
-        seen = world.robot_position[:2] - box
-        along, aside = float(seen @ ahead), float(seen @ left)
+        robot = world.robot_position[:2]
+        along, aside = float((robot - box) @ ahead), float((robot - box) @ left)
         half = world.robot.push_box[0]
-        clear = 1.5 * half + 0.2
-        if along < -half and abs(aside) < 0.6 * half:
-            return box + 0.3 * ahead
-        if along > -clear and abs(aside) < clear:
-            return box + (clear + 0.1) * np.copysign(1.0, aside) * left - clear * ahead
-        return box - (clear + 0.1) * ahead
-
-    def obstacles(self, world: World) -> np.ndarray:
-        """Also the box, as long as the robot is not behind it."""
-        box = world.positions("push_box")[0, :2]
-        target = self.target(world)
-        if (target - box) @ (world.goal_position[:2] - box) > 0:
-            return super().obstacles(world)
-        radius = 1.5 * world.robot.push_box[0] + 0.15
-        return np.concatenate([super().obstacles(world), [[*box, radius]]])
+        gap = 1.5 * half + 0.2
+        if along < -half and abs(aside) < 0.1 * half - 0.5 * along:  # in a cone behind it: along the cone's axis
+            return box + (along + 0.4) * ahead
+        behind = box - gap * ahead
+        if not blocked(robot[None], behind[None], np.array([[*box, 1.5 * half + 0.1]])).any():
+            return behind
+        past = along if abs(aside) < 0.8 * gap else -gap  # first aside, then past it
+        return box + gap * np.copysign(1.0, aside) * left + past * ahead
 
 
 class Push1(Push0):

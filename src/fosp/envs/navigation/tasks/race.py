@@ -157,6 +157,7 @@ class Race0(Task):
     agent_keepout = 0.0
     agent_rectangles = (_around(-0.65 * U, 0.3 * U, 0.025 * U, 0.05 * U),)
     step_limit = 500
+    walls = True
     bonus = 10.0
     reward_limit = 11.0
     ends_at_goal = True
