@@ -32,6 +32,7 @@ SMALL = {
     "training.log_every": 1,
     "training.evaluation_episodes": 1,
 }
+LONG = {"training.offline_updates": 400, "training.checkpoint_every": 100}
 TINY = Grid(
     name="tiny",
     title="Small",
@@ -119,3 +120,24 @@ def test_a_grid_loses_a_worker_and_is_whole_in_the_end(tiny, tmp_path, capsys):
     assert run("experiment", "run", "tiny", "--scale", "test", "--out", tmp_path) == 0
     assert "Done: 7 stages" in capsys.readouterr().out
     assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+@pytest.mark.slow
+def test_ctrl_c_saves_what_is_under_way_and_the_same_command_goes_on(tiny, tmp_path, monkeypatch, capsys):
+    root, words = tmp_path / "test", ["experiment", "run", "tiny", "--scale", "test", "--out", tmp_path, "--cpus", 0.5]
+    monkeypatch.setitem(grids.SCALES, "test", Scale(seeds=1, data=1, episodes=2, changes=SMALL | LONG))
+
+    def press() -> None:
+        while not has_checkpoint(root / OFFLINE):
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=press, daemon=True).start()
+    assert run(*words) == 130
+    assert "interrupted. Go on with: fosp experiment run tiny" in capsys.readouterr().err
+    stopped = checkpoint_info(root / OFFLINE)["loop"]["update"]
+    assert not workers(OFFLINE)
+    assert stopped % 100 != 0  # saved there and then, not at the checkpoint due every 100 updates
+    assert run(*words) == 0
+    logged = [row["update"] for row in read_jsonl(root / OFFLINE / "metrics.jsonl") if "loss/world_model" in row]
+    assert logged == list(range(1, 401))
