@@ -51,7 +51,7 @@ def tiny(monkeypatch):
     """The grid, budgets of seconds, and the folder of its environment where Ray's workers look for modules."""
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
     monkeypatch.setitem(grids.GRIDS, "tiny", TINY)
-    monkeypatch.setitem(grids.SCALES, "test", Scale(seeds=2, data=1, episodes=2, changes=SMALL))
+    monkeypatch.setitem(grids.SCALES, "test", Scale(seeds=2, data=1, evaluations=2, episodes=2, changes=SMALL))
 
 
 class Killer(threading.Thread):
@@ -125,7 +125,7 @@ def test_a_grid_loses_a_worker_and_is_whole_in_the_end(tiny, tmp_path, capsys):
 @pytest.mark.slow
 def test_ctrl_c_saves_what_is_under_way_and_the_same_command_goes_on(tiny, tmp_path, monkeypatch, capsys):
     root, words = tmp_path / "test", ["experiment", "run", "tiny", "--scale", "test", "--out", tmp_path, "--cpus", 0.5]
-    monkeypatch.setitem(grids.SCALES, "test", Scale(seeds=1, data=1, episodes=2, changes=SMALL | LONG))
+    monkeypatch.setitem(grids.SCALES, "test", Scale(seeds=1, data=1, evaluations=2, episodes=2, changes=SMALL | LONG))
 
     def press() -> None:
         while not has_checkpoint(root / OFFLINE):

@@ -181,7 +181,7 @@ def test_status_tells_shares(tmp_path, capsys):
     shown = capsys.readouterr().out
     assert f" done  {stages[0].name}" in shown
     assert f"  30%  {stages[1].name}" in shown
-    assert "1 of 7 done" in shown
+    assert "1 of 6 done" in shown
 
 
 def test_a_run_is_done_only_with_its_last_long_evaluation(tmp_path):

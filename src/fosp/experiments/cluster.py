@@ -103,7 +103,7 @@ def _follow(ray: Any, tasks: dict[Any, str], stages: Sequence[Stage], root: Path
                 except ray.exceptions.RayError as error:
                     failed = [need for need in by_name[name].after if need in failures]
                     failures[name] = f"{failed[0]} failed" if failed else str(error).strip().splitlines()[-1]
-            under_way = sum(by_name[name].share_done(root) for name in tasks.values())
+            under_way = sum(_share_now(by_name[name], root) for name in tasks.values())
             percent = 100 * (1 - (len(tasks) - under_way) / len(stages))
             progress.update(len(ready), percent=percent, failed=len(failures))
     except KeyboardInterrupt:
@@ -113,6 +113,14 @@ def _follow(ray: Any, tasks: dict[Any, str], stages: Sequence[Stage], root: Path
             ray.wait(list(tasks), num_returns=len(tasks), timeout=_GRACE)
         raise
     return failures
+
+
+def _share_now(stage: Stage, root: Path) -> float:
+    """How much of a stage is done that may be at work."""
+    try:
+        return stage.share_done(root)
+    except InputError:  # read while its worker was writing
+        return 0.0
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from fosp.agents import AGENTS
 from fosp.config import Config, change, preset
 from fosp.envs.behaviours import BEHAVIOURS
 from fosp.errors import InputError
-from fosp.experiments.grids import EVALUATIONS, GRIDS, MARKS, ONLINE_ONLY, SCALES, STANDARD, Grid, Row, short
+from fosp.experiments.grids import GRIDS, MARKS, ONLINE_ONLY, SCALES, STANDARD, Grid, Row, short
 from fosp.experiments.stages import Collect, Finetune, Mix, Online, Pretrain, Reference, Stage, Train
 from fosp.training.evaluation import behaviour_label
 from fosp.training.online import without_offline_actor
@@ -146,7 +146,8 @@ def _config(row: Row, scale: str, seed: int, env: str) -> Config:
 
 def _offline(row: Row, scale: str, seed: int) -> Config:
     config = _config(row, scale, seed, row.env)
-    return change(config, {"training.evaluate_every": max(1, config.training.offline_updates // EVALUATIONS)})
+    every = config.training.offline_updates // SCALES[scale].evaluations
+    return change(config, {"training.evaluate_every": max(1, every)})
 
 
 def _online(row: Row, scale: str, seed: int, env: str) -> Config:

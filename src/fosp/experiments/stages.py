@@ -10,6 +10,7 @@ from pathlib import Path
 
 from fosp.config import Config, EnvConfig, save_config
 from fosp.data import Dataset, collect, mix
+from fosp.data.storage import METADATA_NAME
 from fosp.envs.behaviours import BEHAVIOURS
 from fosp.experiments.runs import check_same_settings, complete, learn_from_scratch, learn_offline, learn_online
 from fosp.report.machine import save_machine
@@ -50,7 +51,7 @@ class Collect(Stage):
     episodes: int
 
     def share_done(self, root: Path) -> float:
-        if not (root / self.name).exists():
+        if not (root / self.name / "data" / METADATA_NAME).exists():
             return 0.0
         return min(len(Dataset(root / self.name)) / self.episodes, 1.0)
 
