@@ -15,19 +15,19 @@ from fosp.config import Config, preset
 PRESET = "laptop"
 ENVIRONMENT = "SafetyPointGoal1-v0"
 BEHAVIOURS = ("safe", "unsafe", "random")
-EPISODES = 45
+EPISODES = 60
 """Episodes of the dataset, a third from each behaviour."""
 EVALUATION_EPISODES = 10
 """Episodes in each row of the final table."""
 WORKERS = 2
 """Processes that collect and evaluate."""
-OFFLINE_UPDATES = {"fosp": 350, "bc": 350}
+OFFLINE_UPDATES = {"fosp": 800, "bc": 800}
 """Gradient updates offline, by agent."""
 TRAINING: dict[str, Any] = {
     "batch_size": 8,
-    "online_frames": 8_000,
-    "train_ratio": 8.0,
-    "evaluate_every": 175,
+    "online_frames": 16_000,
+    "train_ratio": 16.0,
+    "evaluate_every": 400,
     "evaluate_at": (0,),
     "evaluation_episodes": 2,
     "log_every": 10,
