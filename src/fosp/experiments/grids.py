@@ -147,7 +147,7 @@ _ALL = (
     Grid(
         name="learning",
         title="Learning on SafetyPointGoal1",
-        shows="Tables 1 and 4, in small",
+        shows="Table 1 and Figure 4, in small",
         text="From pictures and from vectors: the behaviours that made the data, behaviour cloning, FOSP offline and "
         "fine-tuned, and FOSP without each of its components.",
         rows=(*_learning("image"), *_learning("vector")),
