@@ -1,7 +1,8 @@
-# make demo   a virtual environment, the package, and the whole path on a small budget (about 15 minutes on two cores)
-# make test   the package with its test tools, and the test suite
-# make lint   ruff and mypy
-# make wheel  the wheel, built and inspected
+# make demo     a virtual environment, the package, and the whole path on a small budget (15 minutes on two cores)
+# make test     the package with its test tools, and the test suite
+# make mutants  break the algorithm in some fifty ways and show which tests notice (ten minutes on two cores)
+# make lint     ruff and mypy
+# make wheel    the wheel, built and inspected
 #
 # Each step leaves a stamp in the virtual environment, so a second call installs nothing.
 
@@ -14,7 +15,7 @@ TORCH ?= torch==2.13.0
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint wheel clean
+.PHONY: demo test mutants lint wheel clean
 
 demo: $(VENV)/.installed
 	$(BIN)/fosp demo
@@ -22,6 +23,9 @@ demo: $(VENV)/.installed
 # One thread a worker: the workers are the parallelism.
 test: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS)
+
+mutants: $(VENV)/.installed-dev
+	$(BIN)/python tests/mutants.py --jobs $(JOBS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -79,7 +79,8 @@ def test_transitions_pair_rows_and_leave_out_the_seams():
 
 @pytest.mark.parametrize(("every", "started"), [(1, [0, 1, 2, 3, 4, 5]), (2, [1, 3, 5]), (4, [3])])
 def test_imagined_rollouts_start_where_told_and_look_where_they_arrive(every, started):
-    agent, batch = agent_with_opinions({"behaviour.start_every": every}), random_batch(B, T)
+    agent = agent_with_opinions({"behaviour.start_every": every, "behaviour.reach_threshold": 0.0})
+    batch = random_batch(B, T)
     noise = torch.rand(*agent.world_model.rssm.noise_shape(B, T), generator=torch.Generator().manual_seed(0))
     states = agent.world_model.loss(batch, noise)[1].detach()
     actor_noise, latent_noise, _ = noises(agent)
@@ -98,7 +99,8 @@ def test_imagined_rollouts_start_where_told_and_look_where_they_arrive(every, st
         torch.testing.assert_close(dream.weight[h], weight)
         weight = weight * dream.discount[h]
     assert torch.equal(dream.violation[0], batch["cost"][:, started].flatten() > 0)
-    assert torch.equal(dream.violation[1:], dream.cost[:-1] > 0.5)
+    assert torch.equal(dream.violation[1:], dream.cost[:-1] > 0)
+    assert 0 < dream.violation[1:].float().mean() < 1
 
 
 def test_online_rollouts_follow_the_new_actor():

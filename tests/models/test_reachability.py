@@ -48,6 +48,9 @@ def test_slow_copy_moves_by_its_rate_and_is_never_trained():
     with torch.no_grad():
         for parameter in head.head.parameters():
             parameter.add_(1.0)
+    features = torch.randn(4, 3)
+    np.testing.assert_allclose(head.slow_probability(features), 0.2, rtol=1e-5)
+    assert (head.probability(features) > 0.3).all()
     before = [p.clone() for p in head.slow_head.parameters()]
     head.update_slow(0.1)
     for was, now, target in zip(before, head.slow_head.parameters(), head.head.parameters(), strict=True):

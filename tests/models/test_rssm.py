@@ -65,17 +65,24 @@ def test_a_first_step_ignores_the_action_that_came_with_it(rssm):
 def test_observing_a_sequence_is_observing_its_steps(rssm):
     embedding, action, is_first, noise = inputs(3)
     is_first[1, 4] = True
-    states, posterior, prior = rssm.observe(embedding, action, is_first, noise)
+    states, _, _ = rssm.observe(embedding, action, is_first, noise)
     state = rssm.initial(B, torch.device("cpu"))
     embedded = rssm.posterior_embedding(embedding)
     for t in range(T):
         state = rssm.observe_step(state, action[:, t], embedded[:, t], is_first[:, t], noise[:, t])
         torch.testing.assert_close(state.h, states.h[:, t])
         torch.testing.assert_close(state.z, states.z[:, t])
-    for log_p in (posterior, prior):
+
+
+def test_no_class_is_less_likely_than_its_share_of_the_uniform(rssm):
+    with torch.no_grad():  # as sure of itself as can be
+        for layer in (rssm.prior[-1], rssm.posterior_output[-1]):
+            layer.weight.mul_(1e4)
+    _, *log_ps = rssm.observe(*inputs(3))
+    for log_p in log_ps:
         assert log_p.shape == (B, T, CONFIG.latents, CONFIG.classes)
         np.testing.assert_allclose(log_p.detach().exp().sum(-1), 1, atol=1e-5)
-        assert log_p.exp().min() >= 0.99 * CONFIG.unimix / CONFIG.classes
+        assert log_p.exp().min().item() == pytest.approx(CONFIG.unimix / CONFIG.classes, rel=1e-3)
 
 
 def test_rows_do_not_see_each_other(rssm):
