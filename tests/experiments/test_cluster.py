@@ -57,15 +57,15 @@ def tiny(monkeypatch):
 class Killer(threading.Thread):
     """Kills the worker that trains `run` as soon as it has saved something but is far from the end."""
 
-    def __init__(self, root: Path, run: str) -> None:
+    def __init__(self, root: Path, run: str, how: signal.Signals) -> None:
         super().__init__(daemon=True)
-        self.run_name, self.path, self.killed_at, self.over = run, root / run, None, False
+        self.run_name, self.path, self.how, self.killed_at, self.over = run, root / run, how, None, False
 
     def run(self) -> None:
         while not self.over and self.killed_at is None:
             if has_checkpoint(self.path):
                 for pid in workers(self.run_name):
-                    os.kill(pid, signal.SIGKILL)
+                    os.kill(pid, self.how)
                     self.killed_at = checkpoint_info(self.path)["loop"]["update"]
             time.sleep(0.02)
 
@@ -86,9 +86,10 @@ def run(*words):
     return main([str(word) for word in words])
 
 
-def test_a_grid_loses_a_worker_and_is_whole_in_the_end(tiny, tmp_path, capsys):
+@pytest.mark.parametrize("how", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+def test_a_grid_loses_a_worker_and_is_whole_in_the_end(how, tiny, tmp_path, capsys):
     root = tmp_path / "test"
-    killer = Killer(root, OFFLINE)
+    killer = Killer(root, OFFLINE, how)
     killer.start()
     try:
         assert run("experiment", "run", "tiny", "--scale", "test", "--out", tmp_path, "--cpus", 0.5) == 0

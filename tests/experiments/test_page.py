@@ -229,6 +229,18 @@ def test_without_ray_or_beside_another_run_there_is_one_clear_sentence(tmp_path,
         do_all(stages, tmp_path, SilentProgress())
 
 
+def test_a_training_takes_a_gpu_where_there_is_one_and_no_more_than_there_is():
+    machine = {"CPU": 2.0}
+    assert cluster._gpu_share(machine, 1, None, True) == 0
+    assert cluster._gpu_share(machine | {"GPU": 4.0}, 1, None, True) == 1
+    assert cluster._gpu_share(machine | {"GPU": 4.0}, 1, 0.25, True) == 0.25
+    assert cluster._gpu_share(machine, 8, 1, False) == 1  # a cluster may grow
+    with pytest.raises(InputError, match="4 CPUs and 0 GPUs, but this machine has 2 and 0"):
+        cluster._gpu_share(machine, 4, None, True)
+    with pytest.raises(InputError, match="1 CPUs and 1 GPUs"):
+        cluster._gpu_share(machine, 1, 1, True)
+
+
 def test_list_tells_what_there_is(capsys):
     assert main(["experiment", "list", "--scale", "paper"]) == 0
     shown = capsys.readouterr().out

@@ -44,7 +44,7 @@ def run(
     only: tuple[str, ...] = (),
     address: str | None = None,
     cpus: float = 1.0,
-    gpus: float = 0.0,
+    gpus: float | None = None,
 ) -> int:
     """Run experiments on Ray: what is finished is not repeated, what was interrupted goes on from its checkpoint.
 
@@ -58,7 +58,7 @@ def run(
         only: Words; only rows with one of them in the name of a run, as --only PointGoal1-vector.
         address: Address of a Ray cluster, as ray://HOST:10001 (default: this machine).
         cpus: CPUs of one stage, which is also its number of threads.
-        gpus: Share of a GPU that one training takes, as 0.25 for four on one.
+        gpus: GPUs that one training takes, as 0.25 for four on one (default: a whole one if there is any).
     """
     from fosp.experiments.cluster import do_all
     from fosp.experiments.plan import expand, find

@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -20,6 +20,7 @@ import torch
 
 from fosp.errors import InputError
 from fosp.experiments.stages import Evaluated, Stage
+from fosp.training.interrupts import Interrupted
 from fosp.training.progress import LineProgress, Progress
 
 RETRIES = 5
@@ -36,7 +37,7 @@ def do_all(
     *,
     address: str | None = None,
     cpus: float = 1.0,
-    gpus: float = 0.0,
+    gpus: float | None = None,
 ) -> dict[str, str]:
     """Do what is not done of `stages`, each after those that it needs.
 
@@ -46,7 +47,7 @@ def do_all(
         progress: told of every finished stage.
         address: of a running Ray cluster; by default Ray is started on this machine and stopped at the end.
         cpus: share of CPUs of one stage, which is also its number of threads.
-        gpus: share of GPUs of one training.
+        gpus: share of GPUs of one training (default: a whole one if there is any).
 
     Returns:
         The stages that failed and why; what needed them was not begun.
@@ -60,8 +61,21 @@ def do_all(
     progress.update(len(stages) - len(todo))
     if not todo:
         return {}
-    with _alone(root), _ray(address, cpus, gpus) as ray:
-        return _follow(ray, _submit(ray, todo, root, cpus, gpus), todo, root, progress)
+    with _alone(root), _ray(address) as ray:
+        share = _gpu_share(ray.cluster_resources(), cpus, gpus, address is None)
+        return _follow(ray, _submit(ray, todo, root, cpus, share), todo, root, progress)
+
+
+def _gpu_share(there: Mapping[str, float], cpus: float, gpus: float | None, local: bool) -> float:
+    """GPUs of one training; raises `InputError` where this machine has too little (a cluster may grow)."""
+    has = {name: there.get(name, 0.0) for name in ("CPU", "GPU")}
+    share = min(has["GPU"], 1.0) if gpus is None else gpus
+    if local and (has["CPU"] < cpus or has["GPU"] < share):
+        raise InputError(
+            f"a stage is to have {cpus:g} CPUs and {share:g} GPUs, but this machine has {has['CPU']:g} and "
+            f"{has['GPU']:g}: ask for less."
+        )
+    return share
 
 
 def _submit(ray: Any, stages: Sequence[Stage], root: Path, cpus: float, gpus: float) -> dict[Any, str]:
@@ -70,9 +84,10 @@ def _submit(ray: Any, stages: Sequence[Stage], root: Path, cpus: float, gpus: fl
     tasks: dict[str, Any] = {}
     for stage in stages:
         needs = [tasks[name] for name in stage.after if name in tasks]
-        share = gpus if isinstance(stage, Evaluated) else 0
-        options = task.options(name=stage.name, num_cpus=cpus, num_gpus=share, max_retries=RETRIES)
-        tasks[stage.name] = options.remote(stage, root, max(1, int(cpus)), *needs)
+        resources = {"num_cpus": cpus, "num_gpus": gpus if isinstance(stage, Evaluated) else 0}
+        retry = {"max_retries": RETRIES, "retry_exceptions": [Interrupted]}  # workers may be told to go, or just die
+        call = task.options(name=stage.name, **resources, **retry)
+        tasks[stage.name] = call.remote(stage, root, max(1, int(cpus)), *needs)
     return {task: name for name, task in tasks.items()}
 
 
@@ -124,7 +139,7 @@ def _share_now(stage: Stage, root: Path) -> float:
 
 
 @contextmanager
-def _ray(address: str | None, cpus: float, gpus: float) -> Iterator[ModuleType]:
+def _ray(address: str | None) -> Iterator[ModuleType]:
     """Ray, connected: without dashboard, and without reporting its use to its makers."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
@@ -137,12 +152,6 @@ def _ray(address: str | None, cpus: float, gpus: float) -> Iterator[ModuleType]:
     except ConnectionError as error:
         raise InputError(f"no Ray cluster answers at {address} ({error}): start one, or leave --address out.") from None
     try:
-        there = ray.cluster_resources()
-        if not address and (there.get("CPU", 0) < cpus or there.get("GPU", 0) < gpus):
-            raise InputError(
-                f"a stage is to have {cpus:g} CPUs and {gpus:g} GPUs, but this machine has {there.get('CPU', 0):g} and "
-                f"{there.get('GPU', 0):g}: ask for less."
-            )
         yield ray
     finally:
         ray.shutdown()
