@@ -150,6 +150,7 @@ def test_only_keeps_rows_by_the_names_of_their_runs():
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
+        ([], "no experiment is named: choose of learning, table1"),
         (["table9"], "no experiment 'table9'"),
         (["race", "--only", "CarGoal7"], "no run of race has CarGoal7 in its name"),
         (["strange"], "experiment strange names 'sac', which is not installed: fosp, bc are"),

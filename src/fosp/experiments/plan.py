@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from fosp.agents import AGENTS
@@ -23,8 +23,10 @@ class Runs(NamedTuple):
     online: Online | None
 
 
-def find(names: Iterable[str]) -> list[Grid]:
-    """The grids of these names; raises `InputError` for an unknown one."""
+def find(names: Sequence[str]) -> list[Grid]:
+    """The grids of these names; raises `InputError` for an unknown one, or where there is none."""
+    if not names:
+        raise InputError(f"no experiment is named: choose of {', '.join(GRIDS)}.")
     unknown = [name for name in names if name not in GRIDS]
     if unknown:
         raise InputError(f"there is no experiment '{unknown[0]}': choose of {', '.join(GRIDS)}.")
