@@ -5,6 +5,8 @@
 Single figures are measured on one core. The original's own figures are measured in the same run where the package
 safety_gymnasium is importable. Elsewhere its published figures stand beside ours, but they come from another machine;
 what is measured in every run is the same world drawn by a plain mujoco.Renderer, as the original draws it.
+
+SafeReach has no original; its figures (--task SafeReach-v0) are CPU time, which other work on the machine changes less.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import os
 import time
 from collections.abc import Callable
 
+import gymnasium
 import numpy as np
 
 from fosp.envs import make_env, make_vec_env  # before mujoco: it settles which OpenGL back end that loads
@@ -27,24 +30,24 @@ import mujoco  # isort: skip
 PUBLISHED = {"frames/s": 520.0, "steps/s": 35.0, "reset ms": 400.0}
 
 
-def rate(call: Callable[[], object], seconds: float) -> float:
+def rate(call: Callable[[], object], seconds: float, clock: Callable[[], float] = time.perf_counter) -> float:
     """Calls per second, after a warm-up."""
     for _ in range(3):
         call()
-    count, begin = 0, time.perf_counter()
-    while (passed := time.perf_counter() - begin) < seconds:
+    count, begin = 0, clock()
+    while (passed := clock() - begin) < seconds:
         call()
         count += 1
     return count / passed
 
 
-def stepper(env: NavigationEnv) -> Callable[[], object]:
+def stepper(env: gymnasium.Env) -> Callable[[], object]:
     """Steps an environment with changing actions, resetting it when an episode ends."""
     rng = np.random.default_rng(0)
     env.reset(seed=0)
 
     def step() -> None:
-        _, _, terminated, truncated, _ = env.step(rng.uniform(-1, 1, 2))
+        _, _, terminated, truncated, _ = env.step(rng.uniform(-1, 1, env.action_space.shape))
         if terminated or truncated:
             env.reset()
 
@@ -94,6 +97,20 @@ def genuine(env_id: str, seconds: float) -> dict[str, float]:
     return result
 
 
+def reach(env_id: str, seconds: float) -> None:
+    """SafeReach: control steps with and without the picture, resets included, and resets alone."""
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-1:])
+    print(f"\n{'one core, CPU time':34}{'here':>8}")
+    blind = make_env(env_id, observation="vector")
+    print(f"{'pose only, control steps/s':34}{rate(stepper(blind), seconds, time.process_time):8.0f}")
+    for samples in (4, 0):
+        seeing = make_env(env_id, observation="both", samples=samples)
+        steps = rate(stepper(seeing), seconds, time.process_time)
+        print(f"{f'picture too, {samples} samples, steps/s':34}{steps:8.0f}")
+        seeing.close()
+    print(f"{'reset, ms':34}{1e3 / rate(blind.reset, seconds, time.process_time):8.1f}")
+
+
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -103,6 +120,8 @@ def main() -> None:
     env_id, seconds = arguments.task, arguments.seconds
     cores = sorted(os.sched_getaffinity(0))
     print(f"{env_id}, MuJoCo {mujoco.__version__}, {choose_backend()}, {len(cores)} cores, {seconds:g} s each")
+    if env_id.startswith("SafeReach"):
+        return reach(env_id, seconds)
 
     os.sched_setaffinity(0, cores[-1:])
     measured = {}

@@ -116,14 +116,12 @@ def test_touches_are_those_of_a_loop_over_the_contacts():
     task = TASKS["SafeReach"]
     sim, model = SimulatedArm(task), mujoco.MjModel.from_xml_string(scene.scene_xml(task, "primitive"))
     sim.reset(Layout(0, (1, 5)), np.random.default_rng(0))
-    data = mujoco.MjData(model)
     bodies = [model.body(name).id for name in ("obstacle0", "obstacle1", "target")]
     ours = {model.body(f"link{i}").id for i in range(1, 8)} | {model.body("hand").id}
     seen = set()
     for step in range(14):
         state = sim.get_state()
-        mujoco.mj_setState(model, data, state["physics"], mujoco.mjtState.mjSTATE_INTEGRATION)
-        before = state["joints"]
+        data, before = state["data"], state["joints"]
         sim.command(np.array([0.40 + 0.006 * step, 0.0, 0.05]), np.diag([1.0, -1.0, -1.0]))
         touches = np.zeros(3, bool)
         for i in range(50):

@@ -1,4 +1,4 @@
-"""Environments: the Safety-Gymnasium navigation tasks, other authors' environments, and scripted behaviours."""
+"""Environments: the Safety-Gymnasium navigation tasks, SafeReach, other authors' environments, scripted behaviours."""
 
 from fosp.envs import gl
 

@@ -24,7 +24,6 @@ _SETTLING = 100  # physics steps after which placed objects rest
 _START_STEPS = 20  # of inverse kinematics to reach the start pose, to a tenth of a millimetre
 
 _STATE = mujoco.mjtState.mjSTATE_FULLPHYSICS
-_WHOLE_STATE = mujoco.mjtState.mjSTATE_INTEGRATION
 ONLOOKER = View(distance=1.35, target=(0.32, 0.0, 0.27), elevation=-22.0, azimuth=140.0)
 ONLOOKER_SIZE = 480  # pixels per side of the picture from outside
 
@@ -56,16 +55,19 @@ class SimulatedArm:
         files = scene.mesh_files(robot_visual)
         self.task, self.control_hz, self.robot_visual = task, control_hz, robot_visual
         self.model = mujoco.MjModel.from_xml_string(scene.scene_xml(task, robot_visual), files)
-        self.data = mujoco.MjData(self.model)
+        self._use(mujoco.MjData(self.model))
         self._kinematics = InverseKinematics(1 / control_hz)
-        self._tcp = self.data.site(arm.TCP)
-        names = [*(scene.obstacle(number) for number in range(task.obstacles)), "target"]
-        self._objects = [self.data.joint(name) for name in names]
         self._joints = arm.START_JOINTS.copy()  # the last joint targets
-        self._touches = np.zeros(len(names), bool)
+        self._touches = np.zeros(task.obstacles + 1, bool)  # of each obstacle and the target
         self._rollout = Rollout(nthread=0)
         self._eye = ReachRenderer((scene.CAMERA,), IMAGE_SHAPE[1], IMAGE_SHAPE[0], samples)
-        self._onlooker = ReachRenderer((ONLOOKER,), ONLOOKER_SIZE, ONLOOKER_SIZE, samples, shadows=2048)
+        self._onlooker = ReachRenderer((ONLOOKER,), ONLOOKER_SIZE, ONLOOKER_SIZE, samples, shadows=1024)
+
+    def _use(self, data: mujoco.MjData) -> None:
+        self.data = data
+        self._tcp = data.site(arm.TCP)
+        names = [*(scene.obstacle(number) for number in range(self.task.obstacles)), "target"]
+        self._objects = [data.joint(name) for name in names]
 
     def reset(self, layout: Layout, rng: np.random.Generator) -> None:
         """Places arm and objects with a little jitter and lets them come to rest."""
@@ -114,11 +116,7 @@ class SimulatedArm:
             self.model, self.data, start, targets, initial_warmstart=self.data.qacc_warmstart
         )
         self._touches = (found[0] > 0).any(0)
-        self._refresh()
-
-    def _refresh(self) -> None:
-        """Brings what pictures and poses are read from in line with the joints."""
-        mujoco.mj_kinematics(self.model, self.data)
+        mujoco.mj_kinematics(self.model, self.data)  # what pictures and poses are read from is a step behind the joints
         mujoco.mj_camlight(self.model, self.data)
 
     def events(self) -> Events:
@@ -130,16 +128,13 @@ class SimulatedArm:
         """Nothing to do: without a command, simulated time stands still."""
 
     def get_state(self) -> dict[str, Any]:
-        """Everything that decides the future, as plain arrays."""
-        physics = np.empty(mujoco.mj_stateSize(self.model, _WHOLE_STATE))
-        mujoco.mj_getState(self.model, self.data, physics, _WHOLE_STATE)
-        return {"physics": physics, "joints": self._joints.copy(), "touches": self._touches.copy()}
+        """Everything that decides the future. All of MuJoCo's data, since its state alone does not say what sleeps."""
+        return {"data": copy.copy(self.data), "joints": self._joints.copy(), "touches": self._touches.copy()}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Continues from what ``get_state`` gave, also in another simulation of the same task."""
-        mujoco.mj_setState(self.model, self.data, state["physics"], _WHOLE_STATE)
+        self._use(copy.copy(state["data"]))
         self._joints, self._touches = state["joints"].copy(), state["touches"].copy()
-        self._refresh()
 
     def facts(self) -> dict[str, Any]:
         """What its data depend on."""
