@@ -236,7 +236,7 @@ class ReachEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
         """What data of this environment depend on, for a dataset's metadata."""
         return {
             "control_hz": self.backend.control_hz,
-            "step_sizes": (SPEED * self.seconds).tolist(),
+            "step_sizes": np.round(SPEED * self.seconds, 9).tolist(),
             "reward_mode": self.reward_mode,
             "cost_source": self.cost_source,
             **self.backend.facts(),
