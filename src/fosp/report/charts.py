@@ -16,8 +16,11 @@ from fosp.report.style import ACCENT, INK, MUTED, NEUTRAL, WARN, figure, finish,
 
 WIDTH = 1000
 FEW = 25  # points below which a curve is drawn as it is
-# Figure 10 of the paper: gray random, yellow unsafe, blue safe.
-BEHAVIOUR_COLOURS = {"random": NEUTRAL, "unsafe": WARN, "safe": ACCENT}
+# Figure 10 of the paper: gray random, yellow unsafe, blue safe. SafeReach's classes follow it; failures are crosses.
+BEHAVIOUR_COLOURS = {
+    **{"random": NEUTRAL, "unsafe": WARN, "safe": ACCENT},
+    **{"safe-success": ACCENT, "safe-failure": ACCENT, "unsafe-success": WARN, "unsafe-failure": WARN},
+}
 Line = tuple[str, np.ndarray, np.ndarray]  # run's name, x (n,), y (n,)
 
 
@@ -93,14 +96,15 @@ def scatter_chart(summary: DatasetSummary) -> str:
     with figure(WIDTH * 0.7, 400) as chart:
         axes = chart.subplots()
         for name in names:
-            mine = behaviours == name
+            mine, failed = behaviours == name, name.endswith("-failure")
             axes.scatter(
                 np.array(summary.costs)[mine],
                 np.array(summary.returns)[mine],
                 s=34,
                 color=BEHAVIOUR_COLOURS.get(name, INK),
                 alpha=0.6,
-                linewidths=0,
+                marker="x" if failed else "o",
+                linewidths=1.8 if failed else 0,
                 label=f"{name} ({mine.sum()})",
             )
         axes.set_xlabel("cost of the episode")
