@@ -27,7 +27,7 @@ class EnvConfig:
     id: str = "SafetyPointGoal1-v0"
     """Environment id (see `fosp envs`)."""
     observation: Literal["image", "vector", "both"] = "image"
-    """What the agent sees: 64x64 front and back pictures, the sensor vector, or both."""
+    """What the agent sees: 64x64 pictures, a vector (sensors and lidar, or the arm's pose), or both."""
     action_repeat: int = 4
     """Frames for which one action is held; rewards and costs are summed over them."""
     time_limit: int = 1000

@@ -34,10 +34,10 @@ def sampled(start, way):
 
 def test_segments_and_squares():
     square, half = np.array([[0.5, 0.0]]), 0.1
-    start = np.array([[0.3, 0.0], [0.3, 0.11], [0.45, 0.0], [0.3, 0.1], [0.5, -0.3]])
-    end = np.array([[0.7, 0.0], [0.7, 0.11], [0.46, 0.0], [0.7, 0.1], [0.5, 0.3]])
-    # through the middle; past it; within it; along its side, which is free; along y through the middle
-    np.testing.assert_array_equal(np.diag(crosses(start, end, square, half)), [True, False, True, False, True])
+    start = np.array([[0.3, 0.0], [0.3, 0.11], [0.45, 0.0], [0.3, 0.1], [0.5, -0.3], [0.7, 0.0]])
+    end = np.array([[0.7, 0.0], [0.7, 0.11], [0.46, 0.0], [0.7, 0.1], [0.5, 0.3], [0.8, 0.0]])
+    # through the middle; past it; within it; along its side, which is free; along y through the middle; away from it
+    np.testing.assert_array_equal(np.diag(crosses(start, end, square, half)), [True, False, True, False, True, False])
     short = crosses(np.array([[0.3, 0.0]]), np.array([[0.39, 0.0], [0.41, 0.0]]), square, half)
     np.testing.assert_array_equal(short, [[False, True]])
 
