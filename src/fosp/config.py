@@ -136,7 +136,7 @@ class BehaviourConfig:
     """lambda_p at the start (Eq. 17)."""
     penalty: float = 3e-5
     """mu at the start (Eq. 17). The multiplier climbs by mu/2 times V_c an update: the paper's 1e-6 counts on 125,000
-    updates, this on some thousand. At 3e-4 it outweighs the data before Q_c knows what actions do."""
+    updates, this on some thousand."""
     penalty_growth: float = 5e-9
     """nu of Eq. 27: relative growth of mu per update."""
     expansion_inverse_temperature: float = 2000.0
