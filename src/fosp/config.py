@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import yaml
 
+from fosp.agent_config import CPOConfig, DreamerConfig, PPOLagrangianConfig, RecoveryConfig, SafeDreamerConfig
 from fosp.errors import InputError
 
 CONFIG_VERSION = 1
@@ -172,6 +173,9 @@ class TrainingConfig:
     """Steps in a sequence."""
     offline_updates: int = 12_000
     """Gradient updates before going online."""
+    model_updates: int = 0
+    """Of those, the first so many teach the world model alone: cheaper, and nothing is learned from a model that knows
+    nothing yet. 0: everything learns from the start, as in the paper."""
     online_frames: int = 50_000
     """Environment frames of online training."""
     prefill_episodes: int = 5
@@ -216,6 +220,11 @@ class Config:
     world_model: WorldModelConfig = field(default_factory=WorldModelConfig)
     behaviour: BehaviourConfig = field(default_factory=BehaviourConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    dreamer: DreamerConfig = field(default_factory=DreamerConfig)
+    safe_dreamer: SafeDreamerConfig = field(default_factory=SafeDreamerConfig)
+    recovery_rl: RecoveryConfig = field(default_factory=RecoveryConfig)
+    ppo_lagrangian: PPOLagrangianConfig = field(default_factory=PPOLagrangianConfig)
+    cpo: CPOConfig = field(default_factory=CPOConfig)
 
     def __post_init__(self) -> None:
         _check(self)

@@ -111,6 +111,10 @@ class Agent(nn.Module, ABC):
     def update(self, batch: Batch) -> Metrics:
         """One gradient update on sequences (B, T, ...) from the replay; metrics are scalars left on the device."""
 
+    def update_model(self, batch: Batch) -> Metrics:
+        """As `update`, of the world model alone."""
+        return self.train_world_model(batch)[2]
+
     @abstractmethod
     def policy(self, features: Tensor, mode: Mode, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """Actions (N, A) for states (N, F), and what is known about them, each (N,)."""

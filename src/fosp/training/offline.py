@@ -127,7 +127,8 @@ def _train(
             save_checkpoint(run, agent, loop, sampler)
         if update >= total:
             return
-        metrics.add(agent.update(replay.sample(training.batch_size, training.sequence_length, sampler)))
+        learn = agent.update if update >= training.model_updates else agent.update_model
+        metrics.add(learn(replay.sample(training.batch_size, training.sequence_length, sampler)))
         loop["update"] = update = update + 1
         progress.update()
         if update % training.log_every == 0 or update == total:
