@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from fosp.agents import make_agent
 from fosp.config import load_config
 from fosp.data import Dataset
 from fosp.errors import InputError
@@ -101,3 +102,21 @@ def test_finetuning_can_be_evaluated_before_its_first_episode(tmp_path):
     a, b = (load_file(tmp_path / name / "checkpoint" / "model.safetensors") for name in ("offline", "online"))
     frozen = [name for name in a if name.startswith("agent/actor.")]
     assert all(torch.equal(a[name], b[name]) for name in frozen)
+
+
+def test_at_first_only_the_world_model_learns(tmp_path):
+    dataset = write_dataset(tmp_path / "data", [play(i, None) for i in range(2)])
+    agents = {}
+    for alone in (0, 2, 3):
+        run = tmp_path / str(alone)
+        config = settings(training__offline_updates=3, training__model_updates=alone, training__evaluation_episodes=1)
+        pretrain(config, [dataset], run)
+        agents[alone] = load_file(run / "checkpoint" / "model.safetensors")
+    fresh = make_agent(config, load_trained(run).agent.spaces, 1).state_dict()
+    moved = {
+        alone: {name.split(".")[0] for name in fresh if not torch.equal(saved[f"agent/{name}"], fresh[name])}
+        for alone, saved in agents.items()
+    }
+    assert moved[3] == {"world_model", "reward_bound", "cost_bound"}
+    assert moved[0] >= moved[2] >= {"world_model", "actor", "reward_critic", "cost_critic", "reachability"}
+    assert not all(torch.equal(agents[0][name], agents[2][name]) for name in agents[0] if "actor" in name)

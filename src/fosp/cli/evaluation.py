@@ -1,4 +1,4 @@
-"""Looking at agents: evaluate, report, play."""
+"""Looking at agents: evaluate, diagnose, report, play."""
 
 from __future__ import annotations
 
@@ -54,6 +54,25 @@ def evaluate(
         if video:
             save_film(from_, result.rollouts[0], replay_film(env_of(from_, env), result.rollouts[0].episode))
     print_results(final_results([load_run(from_)]))
+
+
+def diagnose(*, from_: From, dataset: Path, episodes: int = 30, ahead: int = 10, device: str = "auto") -> None:
+    """Compare what an agent sees and foresees with recorded episodes, best ones that it was not trained on.
+
+    Start here when a policy is not safe: no policy avoids what its model does not see.
+
+    Args:
+        from_: Run directory.
+        dataset: Dataset directory.
+        episodes: How many of its episodes, spread evenly over it.
+        ahead: Steps that are imagined along the recorded actions.
+        device: auto, cpu or cuda.
+    """
+    from fosp.cli.tables import print_findings
+    from fosp.training.diagnosis import diagnose_run
+    from fosp.training.progress import make_progress
+
+    print_findings(diagnose_run(from_, dataset, episodes, ahead, make_progress(), device))
 
 
 def report(

@@ -11,6 +11,7 @@ from fosp.data import DatasetInfo
 from fosp.report.markup import number
 from fosp.report.results import Result
 from fosp.report.statistics import Estimate
+from fosp.training.diagnosis import Finding
 
 
 def print_results(results: Sequence[Result]) -> None:
@@ -27,6 +28,17 @@ def print_results(results: Sequence[Result]) -> None:
             number(result.cost_regret.mean) if result.cost_regret else "-",
             str(len(result.returns)),
         )
+    Console(width=max(Console().width, 110), highlight=False).print(table)
+
+
+def print_findings(findings: Sequence[Finding]) -> None:
+    """Estimates beside what happened."""
+    table = Table("Estimate of", box=None, pad_edge=False, header_style="bold")
+    for title in ("Estimated mean", "True mean", "Correlation", "AUC", "Steps"):
+        table.add_column(title, justify="right")
+    for f in findings:
+        figures = ("-" if x != x else f"{x:.3f}" for x in (f.estimate, f.truth, f.correlation, f.auc))
+        table.add_row(f.name, *figures, str(f.steps))
     Console(width=max(Console().width, 110), highlight=False).print(table)
 
 
