@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fosp.report.statistics import bootstrap_mean, running_median
+from fosp.report.statistics import bootstrap_mean, running_median, wilson
 
 
 @pytest.mark.parametrize("n", [5, 20, 60])
@@ -37,3 +37,15 @@ def test_one_value_has_no_interval_and_none_is_an_error():
 
 def test_running_median_ignores_a_spike():
     assert running_median(np.array([1.0, 1, 50, 1, 1]), 3).tolist() == [1, 1, 1, 1, 1]
+
+
+@pytest.mark.parametrize(("k", "n"), [(0, 20), (13, 20), (20, 20), (7, 60)])
+def test_wilsons_interval_is_scipys(k, n):
+    ours, theirs = wilson(k, n), stats.binomtest(k, n).proportion_ci(method="wilson")
+    assert (ours.mean, ours.n) == (k / n, n)
+    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=1e-9)
+
+
+def test_a_share_of_no_trials_is_refused():
+    with pytest.raises(ValueError, match="one trial"):
+        wilson(0, 0)

@@ -182,6 +182,8 @@ class TrainingConfig:
     """Episodes of random actions that an agent trained online from scratch starts with."""
     train_ratio: float = 128.0
     """Replayed steps per agent step online: updates per agent step are train_ratio / (batch_size * sequence_length)."""
+    updates_per_episode: int = 0
+    """Updates after every episode online, in place of those that train_ratio grants; 0: train_ratio decides."""
     environments: int = 1
     """Environments that collect at once."""
     replay_steps: int = 400_000

@@ -246,3 +246,22 @@ def test_list_tells_what_there_is(capsys):
     shown = capsys.readouterr().out
     assert all(name in shown for name in grids.GRIDS)
     assert "9,375,000" in shown  # learning: 50 pretrainings of 125,000 updates, 50 fine-tunings of 62,500
+
+
+def test_safereach_counts_tests_with_a_success_and_with_a_violation(tmp_path):
+    """Of 3 tests of each of 3 seeds, all succeed but the first; those of one seed have a cost."""
+    unseen = next(row for row in GRIDS["safereach"].rows if (row.agent, row.target) == ("fosp", "SafeReachUnseen1-v0"))
+    for seed in SEEDS:
+        make_up(tmp_path, runs(unseen, "test", seed).online, 30, 5 if seed == 0 else 0)
+    page = page_of("safereach", tmp_path)
+    success, violation = (table(page, "SafeReachUnseen1", signal) for signal in ("Success", "Violation"))
+    assert success["Success"] == ["before", "after 20 trajectories", "after 40 trajectories"]
+    # Wilson's intervals of 0 of 9, 9 of 9 and 3 of 9, by scipy.stats.binomtest.
+    assert success["FOSP"] == [
+        "0 % [0, 30]<br><small>paper 40.0 %</small>",
+        "100 % [70, 100]<br><small>paper 45.0 %</small>",
+        "100 % [70, 100]<br><small>paper 65.0 %</small>",
+    ]
+    assert violation["FOSP"][2] == "33 % [12, 65]<br><small>paper 20.0 %</small>"
+    assert table(page, "SafeReachUnseen1", "Reward")["FOSP"][2] == "30.0 [30.0, 30.0]"
+    assert table(page, "SafeReach", "Success")["FOSP"] == ["missing"]

@@ -166,3 +166,20 @@ def test_bad_input_is_one_line_and_exit_code_2(words, complaint, monkeypatch, ca
 def test_an_unknown_scale_is_named():
     with pytest.raises(InputError, match="no scale 'huge'"):
         expand(find(["race"]), "huge")
+
+
+def test_safereach_is_fine_tuned_by_forty_trajectories_on_unseen_tasks():
+    stages = expand(find(["safereach"]), "laptop")
+    tuned = [stage for stage in stages if isinstance(stage, Finetune) and stage.config.agent == "fosp"]
+    assert [stage.config.env.id for stage in tuned] == [f"SafeReachUnseen{i}-v0" for i in (1, 2, 3)]
+    for stage in tuned:
+        config = stage.config
+        assert (config.env.action_repeat, config.env.time_limit, config.env.observation) == (1, 80, "both")
+        assert config.training.online_frames == 40 * 80
+        assert config.training.evaluate_at == (0, 40 * 80 // 2)
+        assert stage.updates == 40 * config.training.updates_per_episode
+        assert stage.after == tuned[0].after  # one pretrained agent for all
+    clones = [stage for stage in stages if isinstance(stage, Finetune) and stage.config.agent == "bc"]
+    assert [(stage.config.training.online_frames, stage.updates) for stage in clones] == [(0, 0)] * 3
+    recorded = {stage.behaviour: stage.episodes for stage in stages if isinstance(stage, Collect)}
+    assert recorded == {"safe-success": 120, "safe-failure": 30, "unsafe-success": 40, "unsafe-failure": 10}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -10,13 +11,13 @@ import torch
 from safetensors.torch import load_file
 
 from fosp.agents import make_agent
-from fosp.config import load_config
+from fosp.config import change, load_config
 from fosp.data import Dataset
 from fosp.errors import InputError
 from fosp.training.checkpoint import checkpoint_info, share_done
 from fosp.training.interrupts import Interrupted
 from fosp.training.offline import pretrain
-from fosp.training.online import finetune, train
+from fosp.training.online import finetune, train, updates_granted
 from fosp.training.trained import load_trained
 from resuming import InterruptAfter, assert_same_episodes, assert_same_run, lines, settings
 from tiny import play, write_dataset
@@ -62,6 +63,22 @@ def test_it_learns_with_the_scale_of_the_random_episodes_vectors(direct):
     random = torch.cat([torch.from_numpy(Dataset(direct / "episodes")[i].observations["vector"]) for i in range(2)])
     mean = load_trained(direct).agent.world_model.vector_mean.cpu()
     torch.testing.assert_close(mean, (random.sign() * random.abs().log1p()).mean(0))
+
+
+def test_updates_after_an_episode_are_those_of_the_ratio_or_a_number(config):
+    training = config.training
+    assert updates_granted(training, 20) == 20 * training.train_ratio / (training.batch_size * training.sequence_length)
+    assert updates_granted(dataclasses.replace(training, updates_per_episode=7), 20) == 7
+
+
+def test_a_number_of_updates_follows_every_episode_and_success_and_violation_are_logged(config, tmp_path):
+    run = tmp_path / "run"
+    train(change(config, {"training.updates_per_episode": 2}), run)
+    state, episodes = checkpoint_info(run)["loop"], list(Dataset(run / "episodes"))
+    assert state["counters"]["update"] == 2 * len(episodes)
+    logged = [line for line in lines(run) if "train/success" in line]
+    assert [line["train/violation"] for line in logged] == [float(episode.costs.any()) for episode in episodes]
+    assert [line["train/success"] for line in logged] == [float((e.rewards > 0).any()) for e in episodes]
 
 
 def test_it_is_evaluated_at_its_marks_and_at_the_end(direct):

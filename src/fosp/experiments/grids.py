@@ -18,11 +18,18 @@ Phases = Literal["offline", "offline to online", "online", "reference", "reporte
 """What becomes of a row: pretraining; pretraining and fine-tuning; training from scratch; an evaluation of a scripted
 behaviour; nothing, since only the paper's figures are shown."""
 
+Signal = Literal["Reward", "Cost", "Success", "Violation"]
+"""What is measured: sums over an episode, and shares of episodes with any reward and with any cost."""
+
 METHODS: dict[str, Phases] = {"fosp": "offline to online", "bc": "offline"}
 """Agents that are compared. One that is entered here takes part in every comparison."""
 
 STANDARD = {"safe": 200, "unsafe": 200, "random": 200}
 """Episodes of each behaviour in the standard dataset."""
+
+
+MARKS = (0, 0.04, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.2, 1.4, 1.6, 1.8, 2)
+"""Evaluations during online training, as shares of the online budget: those of Table 5 and some between."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,14 +45,18 @@ class Row:
     env: str = "SafetyPointGoal1-v0"
     target: str = ""
     """Where it is fine-tuned, if not in `env`."""
-    observation: Literal["image", "vector"] = "image"
+    observation: Literal["image", "vector", "both"] = "image"
     data: Mapping[str, int] = field(default_factory=lambda: STANDARD)
     changes: Mapping[str, Any] = field(default_factory=dict)
     """Settings that differ from the scale's, by dotted name."""
     frames: float = 1
     """Online budget, in units of the scale's."""
+    marks: tuple[float, ...] = MARKS
+    """When it is evaluated during online training, in units of the scale's budget."""
     reported: Reported = field(default_factory=dict)
     """The paper's figures."""
+    rates: Reported = field(default_factory=dict)
+    """The paper's shares of tests with a success and with a violation, in per cent."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +74,10 @@ class Grid:
     """Columns of the table, as shares of the online budget."""
     ours: str = "FOSP"
     """Label of the rows that the others are compared with."""
+    signals: tuple[Signal, ...] = ("Reward", "Cost")
+    """One table each."""
+    headings: Mapping[float, str] = field(default_factory=dict)
+    """What the columns are called (default: frames)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,9 +99,6 @@ SCALES = {
     "laptop": Scale(seeds=1, data=1, evaluations=10, episodes=20, changes={"training.evaluation_episodes": 5}),
     "paper": Scale(seeds=5, data=1, evaluations=10, episodes=20),
 }
-
-MARKS = (0, 0.04, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.2, 1.4, 1.6, 1.8, 2)
-"""Evaluations during online training, as shares of the online budget: those of Table 5 and some between."""
 
 ONLINE_ONLY = ("behaviour.expansion",)
 """Settings that offline training never reads: pretraining without them is the full method's."""
@@ -139,6 +151,38 @@ def _learning(observation: Literal["image", "vector"]) -> tuple[Row, ...]:
             Row(group=group, label=label, changes=changes, observation=observation,
                 reported=paper.TABLE1[GOAL1]["fosp"] if (label, observation) == ("FOSP", "image") else {})
             for label, changes in ABLATIONS.items()
+        ),
+    )  # fmt: skip
+
+
+TELEOPERATED = {"safe-success": 120, "safe-failure": 30, "unsafe-success": 40, "unsafe-failure": 10}
+"""Episodes of each class in SafeReach's dataset; the paper's proportions."""
+
+
+def _reach(env: str) -> tuple[Row, ...]:
+    """Yardsticks and methods on one of SafeReach's tasks; without fine-tuning on the first, that of the data."""
+    target = "" if env == "SafeReach-v0" else env
+    trained: dict[str, Any] = {
+        "group": short(env), "env": "SafeReach-v0", "target": target, "observation": "both", "marks": (0, 0.5),
+    }  # fmt: skip
+    phases: Phases = "offline to online" if target else "offline"
+    changes = {
+        "training.online_frames": 40 * 80,
+        "training.updates_per_episode": 50,
+        "training.evaluation_episodes": 20,
+    }
+    methods = [agent for agent in ("fosp", "safe_dreamer") if agent in METHODS]
+    return (
+        *(
+            Row(group=short(env), label=label, agent=behaviour, phases="reference", env=env, data={})
+            for label, behaviour in {"Random actions": "random", "Operator (privileged state)": "safe-success"}.items()
+        ),
+        Row(label="Behaviour cloning of safe successes", agent="bc", phases=phases, frames=0,
+            data={"safe-success": TELEOPERATED["safe-success"]}, changes=changes, **trained),
+        *(
+            Row(label=AGENT_NAMES[agent], agent=agent, phases=phases, data=TELEOPERATED, changes=changes,
+                rates=paper.TABLE3.get(target, {}) if agent == "fosp" else {}, **trained)
+            for agent in methods
         ),
     )  # fmt: skip
 
@@ -234,6 +278,21 @@ _ALL = (
                 GOAL2, "SafetyPointFadingEasy1-v0", "SafetyPointFadingHard1-v0", "SafetyPointBuildingGoal1-v0"
             )
         ),
+    ),
+    Grid(
+        name="safereach",
+        title="SafeReach: fine-tuning by single trajectories",
+        shows="Table 3",
+        text="A simulated arm touches a target between obstacles (docs/safe_reach.md). Pretrained on 200 teleoperated "
+        "episodes (120 safe successes, 30 safe failures, 40 unsafe successes, 10 unsafe failures), then fine-tuned on "
+        "tasks that the data do not hold: 40 trajectories, 50 updates after each (the paper writes of 40 gradient "
+        "steps in all; one after each trajectory changes nothing that 20 tests could show). Success and violation: "
+        "shares of 20 tests on fixed layouts with any reward and with any cost. Behaviour cloning sees the safe "
+        "successes only, and the operator sees where everything stands.",
+        rows=(*_reach("SafeReach-v0"), *(row for target in paper.TABLE3 for row in _reach(target))),
+        marks=(0, 0.5, 1),
+        signals=("Success", "Violation", "Reward", "Cost"),
+        headings={0: "before", 0.5: "after 20 trajectories", 1: "after 40 trajectories"},
     ),
     Grid(
         name="race",

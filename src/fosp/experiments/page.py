@@ -9,15 +9,17 @@ from pathlib import Path
 import numpy as np
 
 from fosp.experiments.estimates import improvement, seed_estimates, task_estimate
-from fosp.experiments.grids import SCALES, Grid
+from fosp.experiments.grids import SCALES, Grid, Signal
 from fosp.experiments.outcomes import Cell, Outcome, gather
 from fosp.experiments.paper import ONLINE_FRAMES
 from fosp.experiments.pictures import draw_curves
 from fosp.experiments.plan import budget, seeds_of
 from fosp.report.markup import number
-from fosp.report.statistics import Estimate
+from fosp.report.statistics import Estimate, wilson
 
 MISSING = "missing"
+RATES: tuple[Signal, ...] = ("Success", "Violation")
+OF_COST: tuple[Signal, ...] = ("Violation", "Cost")
 Groups = dict[str, list[Outcome]]
 
 
@@ -31,14 +33,14 @@ def write_page(grid: Grid, scale: str, seeds: Sequence[int], root: Path, out: Pa
         f"# {grid.title}",
         f"In the paper: {grid.shows}. {grid.text}",
         _facts(grid, scale, seeds, outcomes),
-        _how_to_read(scale),
+        _how_to_read(grid, scale),
     ]
     for group, members in groups.items():
         parts.append(f"## {group}")
         picture = out.with_suffix("") / f"{re.sub(r'[^a-z0-9]+', '-', group.lower()).strip('-')}.svg"
         if draw_curves(members, picture):
             parts.append(f"![{group}: reward and cost over training]({picture.relative_to(out.parent).as_posix()})")
-        parts += [_table(signal, members, grid.marks, scale) for signal in ("Reward", "Cost")]
+        parts += [_table(signal, members, grid, scale) for signal in grid.signals]
     parts += _together(groups, grid.ours)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
@@ -77,7 +79,8 @@ def _list(items: Iterable[str]) -> str:
     return "; ".join(dict.fromkeys(items))
 
 
-def _how_to_read(scale: str) -> str:
+def _how_to_read(grid: Grid, scale: str) -> str:
+    rates = " Shares: of all tests of all seeds, with Wilson's 95% interval." if set(RATES) & set(grid.signals) else ""
     return (
         f"Reward and cost: means of the undiscounted sums over {SCALES[scale].episodes} evaluation episodes "
         f"({budget(scale).training.evaluation_episodes} before the end of a training) on seeds that no training has "
@@ -85,13 +88,13 @@ def _how_to_read(scale: str) -> str:
         "bootstrap, by rliable. Of a single seed, the interval is over its episodes and says nothing of other seeds. "
         f'Cost regret: cost per frame of online training. "{MISSING}": not run yet. The paper\'s figures are means of '
         "five seeds at its own budget, 125,000 updates of 64 x 16 offline and half a million frames online."
-    )
+    ) + rates
 
 
-def _table(signal: str, outcomes: Sequence[Outcome], marks: Sequence[float], scale: str) -> str:
+def _table(signal: Signal, outcomes: Sequence[Outcome], grid: Grid, scale: str) -> str:
     """One line an outcome, one column a mark; that of the cost ends with the regret."""
-    shown = [mark for mark in marks if any(o.covers(mark) or mark in o.row.reported for o in outcomes)]
-    head = [signal, *(_heading(mark, scale) for mark in shown)]
+    shown = [mark for mark in grid.marks if any(o.covers(mark) or mark in o.row.reported for o in outcomes)]
+    head = [signal, *(grid.headings.get(mark) or _heading(mark, scale) for mark in shown)]
     lines = [[outcome.row.label, *(_entry(outcome, mark, signal) for mark in shown)] for outcome in outcomes]
     if signal == "Cost":
         head.append("cost regret")
@@ -111,20 +114,26 @@ def _heading(mark: float, scale: str) -> str:
     return f"{frames:,} frames" + (f" (paper: {paper:,})" if frames != paper else "")
 
 
-def _entry(outcome: Outcome, mark: float, signal: str) -> str:
+def _entry(outcome: Outcome, mark: float, signal: Signal) -> str:
     """Ours above the paper's, as far as there are any."""
-    cell, reported = outcome.cell(mark), outcome.row.reported.get(mark)
+    cell, rate = outcome.cell(mark), signal in RATES
+    reported = (outcome.row.rates if rate else outcome.row.reported).get(mark)
     parts = [] if cell is None else [_measured(cell, signal)]
     if reported:
-        parts.append(f"<small>paper {number(reported[signal == 'Cost'])}</small>")
+        figure = number(reported[signal in OF_COST])
+        parts.append(f"<small>paper {figure}{' %' if rate else ''}</small>")
     return "<br>".join(parts)
 
 
-def _measured(cell: Cell, signal: str) -> str:
+def _measured(cell: Cell, signal: Signal) -> str:
     if not cell.found:
         return MISSING
     part = f" ({len(cell.found)} of {cell.wanted} seeds)" if len(cell.found) < cell.wanted else ""
-    return _interval(seed_estimates([cell.costs if signal == "Cost" else cell.returns])[0]) + part
+    sums = cell.costs if signal in OF_COST else cell.returns
+    if signal in RATES:
+        happened = [value > 0 for episodes in sums for value in episodes]
+        return _per_cent(wilson(sum(happened), len(happened))) + part
+    return _interval(seed_estimates([sums])[0]) + part
 
 
 def _regret(outcome: Outcome) -> str:
@@ -133,6 +142,12 @@ def _regret(outcome: Outcome) -> str:
         return ""
     regrets = [[item.cost_regret] for item in cell.found if item.cost_regret is not None]
     return _interval(seed_estimates([regrets])[0]) if regrets else MISSING
+
+
+def _per_cent(share: Estimate) -> str:
+    assert share.low is not None
+    assert share.high is not None
+    return f"{100 * share.mean:.0f} % [{100 * share.low:.0f}, {100 * share.high:.0f}]"
 
 
 def _interval(estimate: Estimate) -> str:

@@ -45,6 +45,13 @@ TABLE1: dict[str, dict[str, Reported]] = {
     },
 }
 
+TABLE3: dict[str, Reported] = {
+    "SafeReachUnseen1-v0": {0: (40, 50), 0.5: (45, 40), 1: (65, 20)},
+    "SafeReachUnseen2-v0": {0: (30, 50), 0.5: (35, 45), 1: (60, 30)},
+    "SafeReachUnseen3-v0": {0: (20, 60), 0.5: (40, 40), 1: (50, 20)},
+}
+"""Per cent of 20 tests with a success and with a violation: before, halfway through and after 40 trajectories."""
+
 TABLE5_FINETUNED: dict[str, Reported] = {
     "SafetyPointGoal1-v0": {
         0: (18.723, 1.451), 0.04: (18.692, 3.4), 0.1: (19.581, 2.719), 0.2: (20.063, 0.328), 0.6: (19.649, 0.268),

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from fosp.agents import AGENTS
-from fosp.config import Config, change, preset
+from fosp.config import Config, change, env_config, preset
 from fosp.envs.behaviours import BEHAVIOURS
 from fosp.errors import InputError
-from fosp.experiments.grids import GRIDS, MARKS, ONLINE_ONLY, SCALES, STANDARD, Grid, Row, short
+from fosp.experiments.grids import GRIDS, ONLINE_ONLY, SCALES, STANDARD, Grid, Row, short
 from fosp.experiments.stages import Collect, Finetune, Mix, Online, Pretrain, Reference, Stage, Train
 from fosp.training.evaluation import behaviour_label
 from fosp.training.online import without_offline_actor
@@ -142,8 +142,8 @@ def _name(row: Row) -> str:
 
 
 def _config(row: Row, scale: str, seed: int, env: str) -> Config:
-    usual = {"agent": row.agent, "seed": seed, "env.id": env, "env.observation": row.observation}
-    return change(budget(scale), usual | dict(row.changes))
+    usual = {"agent": row.agent, "seed": seed, "env": dataclasses.replace(env_config(env), observation=row.observation)}
+    return change(change(budget(scale), usual), row.changes)
 
 
 def _offline(row: Row, scale: str, seed: int) -> Config:
@@ -155,7 +155,7 @@ def _offline(row: Row, scale: str, seed: int) -> Config:
 def _online(row: Row, scale: str, seed: int, env: str) -> Config:
     config = _config(row, scale, seed, env)
     budget = config.training.online_frames
-    marks = tuple(round(mark * budget) for mark in MARKS if mark < row.frames)
+    marks = tuple(round(mark * budget) for mark in row.marks if mark < row.frames)
     frames = round(row.frames * budget)
     evaluations = {"training.evaluate_every": 0, "training.evaluate_at": marks}
     return change(config, {"training.online_frames": frames} | evaluations)

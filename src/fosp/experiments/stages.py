@@ -16,12 +16,11 @@ from fosp.experiments.runs import check_same_settings, complete, learn_from_scra
 from fosp.report.machine import save_machine
 from fosp.report.runs import load_evaluations
 from fosp.training.checkpoint import share_done
+from fosp.training.online import updates_granted
 from fosp.training.progress import Progress
 from fosp.training.trained import measure_agent, measure_behaviour
 
-_SEEDS_APART = (
-    100_000  # between the first episodes of two behaviours; evaluations and online episodes have larger seeds
-)
+_SEEDS_APART = 50_000  # between the first episodes of two behaviours; evaluations and online episodes have larger seeds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,9 +142,9 @@ class Online(Evaluated):
 
     @property
     def updates(self) -> int:
-        training = self.config.training
-        steps = training.online_frames / self.config.env.action_repeat
-        return round(steps * training.train_ratio / (training.batch_size * training.sequence_length))
+        training, env = self.config.training, self.config.env
+        steps = -(-env.time_limit // env.action_repeat)
+        return round(training.online_frames / env.time_limit * updates_granted(training, steps))
 
 
 @dataclass(frozen=True, kw_only=True)

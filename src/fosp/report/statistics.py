@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 
@@ -35,6 +37,20 @@ def bootstrap_mean(
     tail = 50 * (1 - confidence)
     low, high = np.percentile(data[picks].mean(axis=1), [tail, 100 - tail])
     return Estimate(mean, float(low), float(high), len(data))
+
+
+def wilson(successes: int, n: int, *, confidence: float = 0.95) -> Estimate:
+    """Share of `successes` in `n` trials with Wilson's score interval (1927).
+
+    Raises ValueError where there are no trials.
+    """
+    if n < 1:
+        raise ValueError("need at least one trial")
+    z = NormalDist().inv_cdf(0.5 + confidence / 2)
+    share = successes / n
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return Estimate(share, max(0.0, middle - half), min(1.0, middle + half), n)
 
 
 def running_median(values: np.ndarray, width: int) -> np.ndarray:

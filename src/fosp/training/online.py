@@ -15,7 +15,7 @@ from gymnasium.vector import VectorEnv
 
 from fosp.agents import make_agent, resolve_device
 from fosp.agents.base import Agent
-from fosp.config import Config, change
+from fosp.config import Config, TrainingConfig, change
 from fosp.data.collect import CollectTask
 from fosp.data.replay import Replay
 from fosp.errors import InputError
@@ -104,6 +104,13 @@ def finetune(
         agent.start_online()
     _learn(agent, replay, sampler, run, datasets, counters, progress, resuming)
     return agent
+
+
+def updates_granted(training: TrainingConfig, steps: int) -> float:
+    """Gradient updates that an online episode of so many agent steps earns."""
+    if training.updates_per_episode:
+        return training.updates_per_episode
+    return steps * training.train_ratio / (training.batch_size * training.sequence_length)
 
 
 def without_offline_actor(config: Config) -> Config:
@@ -272,11 +279,11 @@ class _OnlineTraining:
             c.episodes += 1
             c.frames += r.episode.frames
             c.cost += r.episode.total_cost
-            c.due += (
-                len(r.episode) * self.training.train_ratio / self.training.batch_size / self.training.sequence_length
-            )
+            c.due += updates_granted(self.training, len(r.episode))
             figures.setdefault("train/return", []).append(r.episode.total_reward)
             figures.setdefault("train/cost", []).append(r.episode.total_cost)
+            figures.setdefault("train/success", []).append(float((r.episode.rewards > 0).any()))
+            figures.setdefault("train/violation", []).append(float((r.episode.costs > 0).any()))
             if "choice" in r.info:
                 figures.setdefault("expansion/new_share", []).append(float(r.info["choice"].mean()))
                 for name in ("score_offline", "score_new", "probability_new"):
