@@ -137,3 +137,16 @@ def test_at_first_only_the_world_model_learns(tmp_path):
     assert moved[3] == {"world_model", "reward_bound", "cost_bound"}
     assert moved[0] >= moved[2] >= {"world_model", "actor", "reward_critic", "cost_critic", "reachability"}
     assert not all(torch.equal(agents[0][name], agents[2][name]) for name in agents[0] if "actor" in name)
+
+
+def test_fine_tuning_keeps_the_multiplier_unless_it_is_set_anew(tmp_path):
+    dataset = write_dataset(tmp_path / "data", [play(i, None) for i in range(2)])
+    config = settings(training__offline_updates=2, training__online_frames=0)
+    pretrain(config, [dataset], tmp_path / "offline")
+    learned = load_trained(tmp_path / "offline").agent.multiplier.state_dict()
+    assert learned["penalty"] > config.behaviour.penalty
+    kept = finetune(config, tmp_path / "offline", tmp_path / "kept").multiplier.state_dict()
+    assert kept == learned
+    changed = change(config, {"behaviour.multiplier": 0.7})
+    anew = finetune(changed, tmp_path / "offline", tmp_path / "anew").multiplier.state_dict()
+    assert anew == {"multiplier": 0.7, "penalty": learned["penalty"]}

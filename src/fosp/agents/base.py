@@ -122,6 +122,12 @@ class Agent(nn.Module, ABC):
     def start_online(self) -> None:
         """Called once, when offline training ends and fine-tuning begins."""
 
+    def change_settings(self, before: Config) -> None:
+        """Called when fine-tuning begins, with the settings that the agent was trained with.
+
+        A checkpoint also holds what began as a setting; where that one has been changed since, the new value counts.
+        """
+
     def see_bounds(self, reward: float, cost: float) -> None:
         """Told the largest reward and cost per step in the data, whenever they may have changed."""
 

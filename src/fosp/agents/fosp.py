@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from fosp.agents.base import Agent, Mode, Optimiser, Transitions, transitions
+from fosp.config import Config
 from fosp.models.actor import Actor
 from fosp.models.critics import Critic, in_sample_target, lambda_return
 from fosp.models.expansion import discounted_bound, expansion_probabilities, expansion_score
@@ -104,6 +105,14 @@ class FOSP(Agent):
                 self.new_actor.load_state_dict(self.actor.state_dict())
             c = self.config.behaviour
             self.optimisers["actor"] = Optimiser([self.new_actor], c.actor_learning_rate, c.gradient_clip)
+
+    def change_settings(self, before: Config) -> None:
+        """lambda_p and mu carry over, unless they are set anew."""
+        ours, theirs = self.config.behaviour, before.behaviour
+        if ours.multiplier != theirs.multiplier:
+            self.multiplier.multiplier.fill_(ours.multiplier)
+        if ours.penalty != theirs.penalty:
+            self.multiplier.penalty.fill_(ours.penalty)
 
     def see_bounds(self, reward: float, cost: float) -> None:
         """Q* and C* of Eq. 22 from the largest reward and cost per step in the data."""

@@ -15,7 +15,7 @@ from gymnasium.vector import VectorEnv
 
 from fosp.agents import make_agent, resolve_device
 from fosp.agents.base import Agent
-from fosp.config import Config, TrainingConfig, change
+from fosp.config import Config, TrainingConfig, change, load_config
 from fosp.data.collect import CollectTask
 from fosp.data.replay import Replay
 from fosp.errors import InputError
@@ -102,6 +102,7 @@ def finetune(
         counters = Counters(update=update, evaluated=update)
         agent.generator.manual_seed(config.seed + 1)
         agent.start_online()
+        agent.change_settings(load_config(source / "config.yaml"))
     _learn(agent, replay, sampler, run, datasets, counters, progress, resuming)
     return agent
 
