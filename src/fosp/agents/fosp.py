@@ -7,12 +7,11 @@ real (posterior) as `data.features`, imagined (prior) as `dream.features`.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
 
-from fosp.agents.base import Agent, Mode, Optimiser, Transitions, transitions
+from fosp.agents.base import Mode, Optimiser, Transitions, transitions
+from fosp.agents.imagination import Dream, ImaginingAgent
 from fosp.config import Config
 from fosp.models.actor import Actor
 from fosp.models.critics import Critic, in_sample_target, lambda_return
@@ -25,39 +24,14 @@ from fosp.models.weights import Scale, offline_weight, online_weight
 from fosp.models.world_model import Batch, Metrics
 
 
-class Dream(NamedTuple):
-    """Imagined rollouts (Eq. 6), all without gradients."""
-
-    features: Tensor
-    """s^0..s^H, (H + 1, N, F)."""
-    action: Tensor
-    """a^0..a^{H-1}, (H, N, A)."""
-    reward: Tensor
-    """r^h of leaving s^h, (H, N)."""
-    cost: Tensor
-    """c^h of leaving s^h, (H, N)."""
-    discount: Tensor
-    """gamma times the continuation of s^{h+1}, (H, N)."""
-    weight: Tensor
-    """Product of the discounts before s^h, 0 for starts that are terminal, (H, N)."""
-    violation: Tensor
-    """Whether arriving in s^h had a cost (real for h = 0, predicted after), (H, N)."""
-    continuation: Tensor
-    """Probability that the episode goes on in s^{h+1}, (H, N)."""
-
-    def mean(self, x: Tensor) -> Tensor:
-        """Weighted mean of (H, N), ()."""
-        return (x * self.weight).mean()
-
-
-class FOSP(Agent):
+class FOSP(ImaginingAgent):
     """Fine-tuning Offline Safe Policy through world models."""
 
-    online: Tensor
     reward_bound: Tensor
     cost_bound: Tensor
 
     def build(self) -> None:
+        super().build()
         c, features = self.config.behaviour, self.world_model.features
         size = (features, self.actions, c.units, c.layers)
         self.actor = Actor(*size)  # pi_psi
@@ -68,10 +42,8 @@ class FOSP(Agent):
         self.multiplier = Multiplier(c.multiplier, c.penalty, c.penalty_growth)
         self.feasible_value = None if c.augmented_lagrangian else FeasibleValue(*size)
         self.reward_scale, self.cost_scale = Scale(c.advantage_scale), Scale(c.advantage_scale)
-        self.register_buffer("online", torch.tensor(False))
         self.register_buffer("reward_bound", torch.tensor(0.0))
         self.register_buffer("cost_bound", torch.tensor(0.0))
-        self.is_online = False
 
     def make_optimisers(self) -> dict[str, Optimiser]:
         c, world_model = self.config.behaviour, self.config.world_model
@@ -97,8 +69,7 @@ class FOSP(Agent):
         """Freeze pi_psi and bring in pi_psi' (section 4.3)."""
         if self.is_online:
             return
-        self.is_online = True
-        self.online.fill_(True)
+        super().start_online()
         if self.expanded:
             self.actor.requires_grad_(False)
             if self.config.behaviour.expansion_start == "copy":
@@ -155,9 +126,7 @@ class FOSP(Agent):
     def update(self, batch: Batch) -> Metrics:
         """One pass of Algorithm 1's training part."""
         features, states, metrics = self.train_world_model(batch)
-        starts = self.starts(batch["reward"]).numel()
-        actor_noise = self.noise(self.config.behaviour.horizon, starts, self.actions)
-        latent_noise = self.noise(*self.world_model.rssm.noise_shape(*actor_noise.shape[:2]))
+        actor_noise, latent_noise = self.imagination_noise(batch)
         penalty_noise = self.noise(*features.shape[:2], self.actions)
         with self.arithmetic():
             loss, more = self.behaviour_loss(batch, features, states, actor_noise, latent_noise, penalty_noise)
@@ -211,34 +180,6 @@ class FOSP(Agent):
             metrics["value/cost"] = self.cost_critic.value(features).mean()
         metrics |= {f"loss/{name}": value.detach() for name, value in losses.items()}
         return torch.stack(list(losses.values())).sum(), metrics
-
-    @torch.no_grad()
-    def imagine(self, batch: Batch, states: Latent, actor_noise: Tensor, latent_noise: Tensor) -> Dream:
-        """Roll the prior forward from posterior states of the batch with the learner (Eq. 6)."""
-        model, c = self.world_model, self.config.behaviour
-        start = Latent(self.starts(states.h), self.starts(states.z)).flatten()
-        rollout, action = model.imagine(start, lambda s, h: self.learner(s).sample(actor_noise[h]), latent_noise)
-        features = rollout.features
-        continuation = model.continuation(features[1:])
-        discount = c.gamma * continuation
-        cost = model.cost(features[1:])
-        alive = 1 - self.starts(batch["is_terminal"]).flatten().float()
-        violated = self.starts(batch["cost"]).flatten() > 0
-        return Dream(
-            features=features,
-            action=action,
-            reward=model.reward(features[1:]),
-            cost=cost,
-            discount=discount,
-            weight=torch.cat([alive.unsqueeze(0), discount[:-1]]).cumprod(0),
-            violation=torch.cat([violated.unsqueeze(0), cost[:-1] > c.reach_threshold]),
-            continuation=continuation,
-        )
-
-    def starts(self, x: Tensor) -> Tensor:
-        """The steps of a batch (B, T, ...) from which rollouts start: the last of every `start_every`."""
-        every = self.config.behaviour.start_every
-        return x[:, every - 1 :: every]
 
     def critic_loss(
         self, critic: Critic, data: Transitions, dream: Dream, real: Tensor, imagined: Tensor, noise: Tensor
