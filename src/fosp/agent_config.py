@@ -3,16 +3,58 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
+
+from fosp.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True)
 class DreamerConfig:
-    """DreamerV3."""
+    """DreamerV3: what its behaviour settings do not say."""
+
+    ensemble: int = 5
+    """Members of the ensemble of latent dynamics."""
+    uncertainty_penalty: float = 0.01
+    """alpha: how much a nat of the ensemble's disagreement takes from an imagined reward offline; 0: no ensemble."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SafeDreamerConfig:
-    """SafeDreamer."""
+    """SafeDreamer: what the behaviour settings do not say."""
+
+    variant: Literal["bsrp_lag", "osrp", "osrp_lag"] = "bsrp_lag"
+    """bsrp_lag: an actor trained with the augmented Lagrangian; osrp: planning while acting; osrp_lag: planning with a
+    multiplier under PID control."""
+    cost_limit: float = 0.0
+    """Cost that an episode may have: the budget."""
+    plan_horizon: int = 15
+    """Steps of a plan."""
+    plan_samples: int = 500
+    """Plans per iteration."""
+    plan_actor_samples: int = 25
+    """How many of them are what the actor would do."""
+    plan_elites: int = 50
+    """Plans that decide where the next iteration samples."""
+    plan_tolerance: float = 0.5
+    """Predicted cost of a plan, beyond its share of the limit, that still passes: no head predicts exactly 0."""
+    plan_iterations: int = 6
+    """Iterations per action."""
+    plan_momentum: float = 0.1
+    """Share of the old mean and deviation that stays."""
+    pid_proportional: float = 0.1
+    """Gain of the smoothed excess of imagined costs over the budget (osrp, osrp_lag)."""
+    pid_integral: float = 5e-4
+    """Gain of its sum."""
+    pid_derivative: float = 0.1
+    """Gain of the growth of the cost."""
+
+    def __post_init__(self) -> None:
+        for name, limit in (("plan_elites", self.plan_samples), ("plan_actor_samples", self.plan_samples - 1)):
+            if getattr(self, name) > limit:
+                raise InputError(
+                    f"Setting safe_dreamer.{name} is {getattr(self, name)}: with safe_dreamer.plan_samples = "
+                    f"{self.plan_samples} it must not exceed {limit}."
+                )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -211,7 +211,7 @@ class Config:
     """All settings of a run."""
 
     agent: str = "fosp"
-    """Algorithm: fosp or bc."""
+    """Algorithm: fosp, bc, dreamer or safe_dreamer."""
     preset: str = "laptop"
     """Preset these settings started from."""
     seed: int = 0
@@ -341,6 +341,7 @@ _RANGES = {
     "reach_initial": _UNIT,
     "unimix": _UNIT,
     "slow_critic_rate": _UNIT,
+    "plan_momentum": _UNIT,
 } | dict.fromkeys(
     (
         "action_repeat",
@@ -357,6 +358,11 @@ _RANGES = {
         "environments",
         "replay_steps",
         "evaluation_episodes",
+        "ensemble",
+        "plan_horizon",
+        "plan_samples",
+        "plan_elites",
+        "plan_iterations",
         "log_every",
         "checkpoint_every",
         "prefill_episodes",

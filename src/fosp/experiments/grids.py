@@ -21,7 +21,12 @@ behaviour; nothing, since only the paper's figures are shown."""
 Signal = Literal["Reward", "Cost", "Success", "Violation"]
 """What is measured: sums over an episode, and shares of episodes with any reward and with any cost."""
 
-METHODS: dict[str, Phases] = {"fosp": "offline to online", "bc": "offline"}
+METHODS: dict[str, Phases] = {
+    "fosp": "offline to online",
+    "bc": "offline",
+    "dreamer": "offline to online",
+    "safe_dreamer": "offline to online",
+}
 """Agents that are compared. One that is entered here takes part in every comparison."""
 
 STANDARD = {"safe": 200, "unsafe": 200, "random": 200}
@@ -140,6 +145,26 @@ def _compared(env: str, **more: Any) -> tuple[Row, ...]:
     return (*ours, *theirs)
 
 
+ONLINE: dict[str, tuple[str, dict[str, Any]]] = {
+    "SafeDreamer with planning": (
+        "safe_dreamer", {"safe_dreamer.variant": "osrp_lag", "safe_dreamer.cost_limit": 2.0}
+    ),
+}  # fmt: skip
+"""Agents that are trained from scratch in Table 2, and how they are set, by the name of their row."""
+
+
+def _online_only(env: str) -> tuple[Row, ...]:
+    """One row for every online method of ours and for every one that only the paper has."""
+    rows = []
+    for label, figures in paper.TABLE2[env].items():
+        agent, changes = ONLINE.get(label, ("", {}))
+        rows.append(
+            Row(group=short(env), label=label, agent=agent, phases="online" if agent else "reported", env=env,
+                changes=changes, reported={1: figures})
+        )  # fmt: skip
+    return tuple(rows)
+
+
 def _learning(observation: Literal["image", "vector"]) -> tuple[Row, ...]:
     group = {"image": "From pictures", "vector": "From vectors"}[observation]
     return (
@@ -202,6 +227,16 @@ _ALL = (
         shows="Table 1, Figure 3",
         text="Pretrained on 600 episodes, a third from each behaviour, then fine-tuned.",
         rows=tuple(row for env in paper.TABLE1 for row in _compared(env)),
+    ),
+    Grid(
+        name="table2",
+        title="Online training from scratch",
+        shows="Table 2",
+        text="Methods that see no data, for the online budget of Table 1. SafeDreamer plans in its world model while it "
+        "acts (OSRP-Lag, a cost limit of 2 an episode).",
+        rows=tuple(row for env in paper.TABLE1 for row in _online_only(env)),
+        marks=(1,),
+        ours="SafeDreamer with planning",
     ),
     Grid(
         name="table5",
@@ -271,12 +306,13 @@ _ALL = (
         title="Fine-tuning on tasks that the data do not hold",
         shows="Figures 5, 18, 19, 20",
         text="Pretrained on SafetyPointGoal1 and fine-tuned elsewhere; the first column is the agent before its first "
-        "episode there. The paper compares with SafeDreamer, in pictures without figures.",
+        "episode there. The paper shows pictures without figures.",
         rows=tuple(
-            Row(group=f"{short(GOAL1)} to {short(target)}", label="FOSP", target=target)
+            Row(group=f"{short(GOAL1)} to {short(target)}", label=AGENT_NAMES[agent], agent=agent, target=target)
             for target in (
                 GOAL2, "SafetyPointFadingEasy1-v0", "SafetyPointFadingHard1-v0", "SafetyPointBuildingGoal1-v0"
             )
+            for agent in ("fosp", "safe_dreamer")
         ),
     ),
     Grid(
@@ -300,8 +336,12 @@ _ALL = (
         shows="Figure 22",
         text="Level 2. The paper does not say which robot; here it is the Point, with both cameras instead of one. Its "
         "data hold safe episodes as well; the scripted safe behaviour cannot plan around walls, so that half of ours "
-        "are unsafe and half random. The paper compares with SafeDreamer, in a picture without figures.",
-        rows=_compared(RACE, changes={"env.time_limit": 500}, data=_mixed(0, 300, 300)),
+        "are unsafe and half random. The paper shows a picture without figures.",
+        rows=tuple(
+            Row(group=short(RACE), label=AGENT_NAMES[agent], agent=agent, phases=METHODS[agent], env=RACE,
+                changes={"env.time_limit": 500}, data=_mixed(0, 300, 300))
+            for agent in ("fosp", "safe_dreamer", "bc")
+        ),
     ),
 )  # fmt: skip
 GRIDS = {grid.name: grid for grid in _ALL}

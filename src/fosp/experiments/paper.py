@@ -45,6 +45,18 @@ TABLE1: dict[str, dict[str, Reported]] = {
     },
 }
 
+TABLE2: dict[str, dict[str, tuple[float, float]]] = {
+    env: dict(zip(("SafeDreamer with planning", "CPO", "PPO-Lagrangian"), figures, strict=True))
+    for env, figures in {
+        "SafetyPointGoal1-v0": ((20.1, 0.6), (22.3, 45), (19.5, 29)),
+        "SafetyPointButton1-v0": ((12.4, 5.5), (17.1, 76), (5.3, 25)),
+        "SafetyPointPush1-v0": ((8.1, 0.7), (3.7, 35), (2.9, 26)),
+        "SafetyPointGoal2-v0": ((13.0, 1.7), (13.8, 51), (1.8, 30)),
+        "SafetyCarGoal2-v0": ((11.2, 0.34), (15.5, 52), (7.8, 28)),
+    }.items()
+}
+"""Reward and cost of methods that were only trained online, from scratch."""
+
 TABLE3: dict[str, Reported] = {
     "SafeReachUnseen1-v0": {0: (40, 50), 0.5: (45, 40), 1: (65, 20)},
     "SafeReachUnseen2-v0": {0: (30, 50), 0.5: (35, 45), 1: (60, 30)},

@@ -1,4 +1,4 @@
-"""In-sample critics (Eqs. 7 to 11): state values V and action values Q of one signal, reward or cost."""
+"""Critics of one signal, reward or cost: in sample (Eqs. 7 to 11), and DreamerV3's on imagined rollouts."""
 
 from __future__ import annotations
 
@@ -78,3 +78,29 @@ class Critic(nn.Module):
     def update_slow(self, rate: float) -> None:
         """Move the slow copy towards Q by `rate`."""
         torch._foreach_lerp_(list(self.slow_q_head.parameters()), list(self.q_head.parameters()), rate)
+
+
+class ValueCritic(nn.Module):
+    """V(s) and its slow copy (DreamerV3, section "Critic learning").
+
+    V regresses to imagined returns, and beside them to the slow copy's own values, which keeps it steady.
+    """
+
+    def __init__(self, features: int, units: int, layers: int) -> None:
+        super().__init__()
+        self.head = TwoHotHead(features, units, layers)
+        self.slow_head = copy.deepcopy(self.head).requires_grad_(False)
+
+    def value(self, features: Tensor) -> Tensor:
+        """V(s), (..., F) -> (...)."""
+        return self.head(features).mean
+
+    def loss(self, features: Tensor, returns: Tensor) -> Tensor:
+        """Cross-entropies to `returns` (...) and to the slow copy's values, per row."""
+        prediction = self.head(features)
+        return prediction.loss(returns) + prediction.loss(self.slow_head(features).mean)
+
+    @torch.no_grad()
+    def update_slow(self, rate: float) -> None:
+        """Move the slow copy towards V by `rate`."""
+        torch._foreach_lerp_(list(self.slow_head.parameters()), list(self.head.parameters()), rate)

@@ -63,6 +63,10 @@ class RSSM(nn.Module):
             torch.zeros(rows, self.latents * self.classes, device=device),
         )
 
+    def split(self, features: Tensor) -> Latent:
+        """The state that has these features, (..., F)."""
+        return Latent(features[..., : self.size], features[..., self.size :])
+
     def noise_shape(self, *rows: int) -> tuple[int, ...]:
         """Shape of the uniform noise that one sample per row needs."""
         return (*rows, self.latents)

@@ -12,7 +12,13 @@ import numpy as np
 from fosp.report.runs import Evaluation, Run
 from fosp.report.statistics import Estimate, bootstrap_mean
 
-AGENT_NAMES = {"fosp": "FOSP", "bc": "Behaviour cloning", "random": "Random actions"}
+AGENT_NAMES = {
+    "fosp": "FOSP",
+    "bc": "Behaviour cloning",
+    "dreamer": "DreamerV3",
+    "safe_dreamer": "SafeDreamer",
+    "random": "Random actions",
+}
 PHASE_NAMES = {"offline": "after offline training", "online": "after online training", "tuned": "after fine-tuning"}
 # Reading order of the table: yardsticks first, the algorithm last.
 _ORDER = ("random", "behaviour:", "bc", "fosp")

@@ -202,9 +202,10 @@ def calibration(rollouts: list[Rollout], gamma: float, reach_gamma: float) -> di
         for signal, values in (("reward", r.episode.rewards), ("cost", r.episode.costs)):
             estimate = r.info[f"value_{signal}"]
             add(f"value_{signal}", estimate, discounted_sums(values, gamma, tail * float(estimate[-1])))
-        # p(s_t) looks at the cost of arriving in s_t, which is that of step t - 1; the last arrival has no estimate.
-        violated = np.concatenate([[False], r.episode.costs > 0])
-        add("violation", r.info["violation"], discounted_reach(violated, reach_gamma)[:-1])
+        if "violation" in r.info:
+            # p(s_t) looks at the cost of arriving in s_t, that of step t - 1; the last arrival has no estimate.
+            violated = np.concatenate([[False], r.episode.costs > 0])
+            add("violation", r.info["violation"], discounted_reach(violated, reach_gamma)[:-1])
     result = {}
     for name, (estimates, outcomes) in pairs.items():
         x, y = np.concatenate(estimates), np.concatenate(outcomes)

@@ -1,0 +1,142 @@
+"""SafeDreamer (Huang et al., ICLR 2024): DreamerV3 with a cost critic and a Lagrangian, or with safe planning.
+
+Three variants, `safe_dreamer.variant`:
+
+- bsrp_lag: the actor maximises imagined returns minus the augmented Lagrangian of imagined costs beyond a budget; the
+  only one that needs no environment, and so the one that is pretrained.
+- osrp: while acting, constrained cross-entropy planning in the world model; the actor chases reward and proposes plans.
+- osrp_lag: the same, and the actor and the plans' objective weigh costs by a multiplier under PID control.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from fosp.agents.base import Mode
+from fosp.agents.dreamer import Dreamer
+from fosp.agents.imagination import Dream
+from fosp.models.critics import ValueCritic
+from fosp.models.lagrangian import Multiplier, PIDMultiplier, discounted_budget
+from fosp.models.planning import constrained_score, cross_entropy_plan
+from fosp.models.rssm import Latent
+from fosp.models.weights import Scale
+from fosp.models.world_model import Metrics
+
+
+class SafeDreamer(Dreamer):
+    """Dreamer's learning, with costs."""
+
+    doubts: ClassVar[bool] = False
+
+    def build(self) -> None:
+        super().build()
+        b, c, env = self.config.behaviour, self.config.safe_dreamer, self.config.env
+        self.cost_critic = ValueCritic(self.world_model.features, b.units, b.layers)
+        self.cost_scale = Scale("return")
+        self.multiplier: Multiplier | PIDMultiplier = (
+            Multiplier(b.multiplier, b.penalty, b.penalty_growth)
+            if c.variant == "bsrp_lag"
+            else PIDMultiplier(c.pid_proportional, c.pid_integral, c.pid_derivative)
+        )
+        self.budget = discounted_budget(c.cost_limit, b.gamma, -(-env.time_limit // env.action_repeat))
+        self.plan_budget = c.cost_limit * env.action_repeat / env.time_limit * c.plan_horizon + c.plan_tolerance
+
+    @property
+    def critics(self) -> list[ValueCritic]:
+        return [self.critic, self.cost_critic]
+
+    # ---------------------------------------------------------------- acting
+
+    def policy(self, s: Tensor, mode: Mode, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        """The actor's action, or the first of a plan."""
+        info = {"value_reward": self.critic.value(s), "value_cost": self.cost_critic.value(s)}
+        if self.config.safe_dreamer.variant == "bsrp_lag":
+            return super().policy(s, mode, generator)[0], info
+        return self.plan(s, generator)[:, 0], info
+
+    @torch.no_grad()
+    def plan(self, s: Tensor, generator: torch.Generator) -> Tensor:
+        """Constrained cross-entropy planning from states (N, F); actions (N, H, A)."""
+        c, rows = self.config.safe_dreamer, len(s)
+        shape = (rows, c.plan_horizon, self.actions)
+        own = c.plan_actor_samples
+        start = self.world_model.rssm.split(s)
+        draws = torch.randn(
+            (c.plan_iterations, rows, c.plan_samples - own, *shape[1:]), generator=generator, device=self.device
+        )
+        return cross_entropy_plan(
+            lambda plans: self.rank(start, plans, generator),
+            torch.zeros(shape, device=self.device),
+            torch.ones(shape, device=self.device),
+            draws,
+            elites=c.plan_elites,
+            momentum=c.plan_momentum,
+            proposals=self.proposals(start, own, generator) if own else None,
+        )
+
+    def proposals(self, start: Latent, count: int, generator: torch.Generator) -> Tensor:
+        """What the actor would do, imagined: plans (N, count, H, A)."""
+        horizon, rows = self.config.safe_dreamer.plan_horizon, len(start.h)
+        noise = self.noise(horizon, rows * count, self.actions, generator=generator)
+        latent_noise = self.noise(*self.world_model.rssm.noise_shape(horizon, rows * count), generator=generator)
+        _, action = self.world_model.imagine(
+            repeat(start, count), lambda s, h: self.actor(s).sample(noise[h]), latent_noise
+        )
+        return action.unflatten(1, (rows, count)).movedim(0, 2)
+
+    def rank(self, start: Latent, plans: Tensor, generator: torch.Generator) -> Tensor:
+        """How good plans (N, S, H, A) are, (N, S): all of them imagined in one pass."""
+        c, model = self.config.safe_dreamer, self.world_model
+        rows, count, horizon, _ = plans.shape
+        actions = plans.flatten(0, 1).transpose(0, 1)  # (H, N * S, A)
+        noise = self.noise(*model.rssm.noise_shape(horizon, rows * count), generator=generator)
+        rollout, _ = model.imagine(repeat(start, count), lambda _, h: actions[h], noise)
+        features = rollout.features[1:]
+        gamma = self.config.behaviour.gamma ** torch.arange(horizon, device=self.device).unsqueeze(-1)
+        value = (gamma * model.reward(features)).sum(0) + gamma[-1] * self.critic.value(features[-1])
+        cost = model.cost(features).sum(0)  # within the plan, as the budget is
+        objective = value
+        if c.variant == "osrp_lag":
+            objective = value - self.multiplier.multiplier * cost
+        return constrained_score(objective.view(rows, count), cost.view(rows, count), self.plan_budget, c.plan_elites)
+
+    # -------------------------------------------------------------- learning
+
+    def dream_losses(self, dream: Dream) -> tuple[Metrics, Metrics]:
+        """Losses of both critics and of the actor; the multiplier has moved afterwards."""
+        returns, reward_loss = self.critic_loss(self.critic, dream, dream.reward)
+        costs, cost_loss = self.critic_loss(self.cost_critic, dream, dream.cost)
+        advantage, price = self.advantage(self.critic, self.scale, dream, returns), self.price(costs)
+        if self.config.safe_dreamer.variant != "osrp":
+            advantage = advantage - price * self.advantage(self.cost_critic, self.cost_scale, dream, costs)
+        actor_loss, metrics = self.actor_loss(dream, advantage)
+        metrics |= {
+            "value/reward_return": returns.mean(),
+            "value/cost_return": costs.mean(),
+            "multiplier/lambda": self.multiplier.multiplier.clone(),
+            "multiplier/price": price,
+        }
+        return {"value_reward": reward_loss, "value_cost": cost_loss, "actor": actor_loss}, metrics
+
+    @torch.no_grad()
+    def price(self, costs: Tensor) -> Tensor:
+        """What a unit of cost return weighs against a unit of reward return, (); `costs` are imagined returns (H, N).
+
+        For the augmented Lagrangian that is dPhi/dC at the excess over the budget, so that the score function's
+        estimator of grad C times the price is that of grad Phi.
+        """
+        excess = costs[0].mean() - self.budget
+        if isinstance(self.multiplier, PIDMultiplier):
+            self.multiplier.update(costs[0].mean(), self.budget)
+            return self.multiplier.multiplier.clone()
+        price = (self.multiplier.multiplier + self.multiplier.penalty / 2 * excess).clamp(min=0)
+        self.multiplier.update(excess)
+        return price.float()
+
+
+def repeat(state: Latent, count: int) -> Latent:
+    """Every row `count` times, (N, ...) -> (N * count, ...)."""
+    return Latent(state.h.repeat_interleave(count, 0), state.z.repeat_interleave(count, 0))
