@@ -41,6 +41,8 @@ class SafeDreamerConfig:
     """Iterations per action."""
     plan_momentum: float = 0.1
     """Share of the old mean and deviation that stays."""
+    plan_bfloat16: bool = True
+    """Matrix products of planning in bfloat16."""
     pid_proportional: float = 0.1
     """Gain of the smoothed excess of imagined costs over the budget (osrp, osrp_lag)."""
     pid_integral: float = 5e-4
@@ -59,7 +61,31 @@ class SafeDreamerConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class RecoveryConfig:
-    """Recovery RL."""
+    """Recovery RL: what the behaviour settings do not say."""
+
+    threshold: float = 0.3
+    """eps_c: risk of the task policy's action above which the recovery policy acts."""
+    risk_gamma: float = 0.9
+    """gamma_c, discount of the risk per agent step."""
+    temperature: float = 0.1
+    """alpha of soft actor-critic at the start."""
+    entropy_below_uniform: float = 1.2
+    """Nats per dimension of the action by which the entropy that the temperature aims at lies below the uniform's."""
+    plan_horizon: int = 5
+    """Steps of a recovery plan."""
+    plan_samples: int = 100
+    """Plans per iteration."""
+    plan_elites: int = 10
+    """Plans that decide where the next iteration samples."""
+    plan_iterations: int = 3
+    """Iterations per action."""
+
+    def __post_init__(self) -> None:
+        if self.plan_elites > self.plan_samples:
+            raise InputError(
+                f"Setting recovery_rl.plan_elites is {self.plan_elites}: it must not exceed recovery_rl.plan_samples, "
+                f"{self.plan_samples}."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

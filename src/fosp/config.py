@@ -211,7 +211,7 @@ class Config:
     """All settings of a run."""
 
     agent: str = "fosp"
-    """Algorithm: fosp, bc, dreamer or safe_dreamer."""
+    """Algorithm: fosp, bc, dreamer, safe_dreamer or recovery_rl."""
     preset: str = "laptop"
     """Preset these settings started from."""
     seed: int = 0
@@ -342,6 +342,8 @@ _RANGES = {
     "unimix": _UNIT,
     "slow_critic_rate": _UNIT,
     "plan_momentum": _UNIT,
+    "threshold": _UNIT,
+    "risk_gamma": _UNIT,
 } | dict.fromkeys(
     (
         "action_repeat",
@@ -361,6 +363,7 @@ _RANGES = {
         "ensemble",
         "plan_horizon",
         "plan_samples",
+        "temperature",
         "plan_elites",
         "plan_iterations",
         "log_every",

@@ -13,6 +13,13 @@ from tiny import play, write_dataset
 AGENTS = {
     "dreamer": {"agent": "dreamer"},
     "safe_dreamer": {"agent": "safe_dreamer"},
+    "recovery_rl": {
+        "agent": "recovery_rl",
+        "recovery_rl__plan_samples": 8,
+        "recovery_rl__plan_elites": 3,
+        "recovery_rl__plan_horizon": 3,
+        "recovery_rl__threshold": 0.05,
+    },
     "osrp_lag": {
         "agent": "safe_dreamer",
         "safe_dreamer__variant": "osrp_lag",

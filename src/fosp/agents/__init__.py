@@ -10,11 +10,18 @@ from fosp.agents.base import Agent
 from fosp.agents.bc import BehaviourCloning
 from fosp.agents.dreamer import Dreamer
 from fosp.agents.fosp import FOSP
+from fosp.agents.recovery_rl import RecoveryRL
 from fosp.agents.safe_dreamer import SafeDreamer
 from fosp.config import Config
 from fosp.errors import InputError
 
-AGENTS: dict[str, type[Agent]] = {"fosp": FOSP, "bc": BehaviourCloning, "dreamer": Dreamer, "safe_dreamer": SafeDreamer}
+AGENTS: dict[str, type[Agent]] = {
+    "fosp": FOSP,
+    "bc": BehaviourCloning,
+    "dreamer": Dreamer,
+    "safe_dreamer": SafeDreamer,
+    "recovery_rl": RecoveryRL,
+}
 
 
 def make_agent(

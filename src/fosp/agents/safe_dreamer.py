@@ -21,7 +21,7 @@ from fosp.agents.imagination import Dream
 from fosp.models.critics import ValueCritic
 from fosp.models.lagrangian import Multiplier, PIDMultiplier, discounted_budget
 from fosp.models.planning import constrained_score, cross_entropy_plan
-from fosp.models.rssm import Latent
+from fosp.models.rssm import Latent, repeat
 from fosp.models.weights import Scale
 from fosp.models.world_model import Metrics
 
@@ -67,15 +67,17 @@ class SafeDreamer(Dreamer):
         draws = torch.randn(
             (c.plan_iterations, rows, c.plan_samples - own, *shape[1:]), generator=generator, device=self.device
         )
-        return cross_entropy_plan(
-            lambda plans: self.rank(start, plans, generator),
-            torch.zeros(shape, device=self.device),
-            torch.ones(shape, device=self.device),
-            draws,
-            elites=c.plan_elites,
-            momentum=c.plan_momentum,
-            proposals=self.proposals(start, own, generator) if own else None,
-        )
+        # Plans are ranked among random ones: what bfloat16 rounds away is far less than they differ by.
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=c.plan_bfloat16):
+            return cross_entropy_plan(
+                lambda plans: self.rank(start, plans, generator),
+                torch.zeros(shape, device=self.device),
+                torch.ones(shape, device=self.device),
+                draws,
+                elites=c.plan_elites,
+                momentum=c.plan_momentum,
+                proposals=self.proposals(start, own, generator) if own else None,
+            )
 
     def proposals(self, start: Latent, count: int, generator: torch.Generator) -> Tensor:
         """What the actor would do, imagined: plans (N, count, H, A)."""
@@ -135,8 +137,3 @@ class SafeDreamer(Dreamer):
         price = (self.multiplier.multiplier + self.multiplier.penalty / 2 * excess).clamp(min=0)
         self.multiplier.update(excess)
         return price.float()
-
-
-def repeat(state: Latent, count: int) -> Latent:
-    """Every row `count` times, (N, ...) -> (N * count, ...)."""
-    return Latent(state.h.repeat_interleave(count, 0), state.z.repeat_interleave(count, 0))

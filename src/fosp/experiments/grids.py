@@ -26,6 +26,7 @@ METHODS: dict[str, Phases] = {
     "bc": "offline",
     "dreamer": "offline to online",
     "safe_dreamer": "offline to online",
+    "recovery_rl": "offline to online",
 }
 """Agents that are compared. One that is entered here takes part in every comparison."""
 
@@ -232,8 +233,8 @@ _ALL = (
         name="table2",
         title="Online training from scratch",
         shows="Table 2",
-        text="Methods that see no data, for the online budget of Table 1. SafeDreamer plans in its world model while it "
-        "acts (OSRP-Lag, a cost limit of 2 an episode).",
+        text="Methods that see no data, for the online budget of Table 1. SafeDreamer plans in its world model while "
+        "it acts (OSRP-Lag, a cost limit of 2 an episode).",
         rows=tuple(row for env in paper.TABLE1 for row in _online_only(env)),
         marks=(1,),
         ours="SafeDreamer with planning",

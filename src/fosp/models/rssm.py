@@ -38,6 +38,11 @@ class Latent(NamedTuple):
         return Latent(self.h.flatten(0, 1), self.z.flatten(0, 1))
 
 
+def repeat(state: Latent, count: int) -> Latent:
+    """Every row `count` times, (N, ...) -> (N * count, ...)."""
+    return Latent(state.h.repeat_interleave(count, 0), state.z.repeat_interleave(count, 0))
+
+
 class RSSM(nn.Module):
     """h_t = f(h_{t-1}, z_{t-1}, a_{t-1});  posterior q(z_t | h_t, x_t);  prior p(z_t | h_t)."""
 

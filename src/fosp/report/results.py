@@ -17,6 +17,7 @@ AGENT_NAMES = {
     "bc": "Behaviour cloning",
     "dreamer": "DreamerV3",
     "safe_dreamer": "SafeDreamer",
+    "recovery_rl": "Recovery RL",
     "random": "Random actions",
 }
 PHASE_NAMES = {"offline": "after offline training", "online": "after online training", "tuned": "after fine-tuning"}
