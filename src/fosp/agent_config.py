@@ -15,7 +15,14 @@ class DreamerConfig:
     ensemble: int = 5
     """Members of the ensemble of latent dynamics."""
     uncertainty_penalty: float = 0.01
-    """alpha: how much a nat of the ensemble's disagreement takes from an imagined reward offline; 0: no ensemble."""
+    """alpha: how much a nat of the ensemble's disagreement takes from an imagined reward offline."""
+
+    def __post_init__(self) -> None:
+        if self.ensemble < 2:
+            raise InputError(
+                f"Setting dreamer.ensemble is {self.ensemble}: it takes 2 to disagree. To do without, set "
+                "dreamer.uncertainty_penalty to 0."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -360,7 +360,6 @@ _RANGES = {
         "environments",
         "replay_steps",
         "evaluation_episodes",
-        "ensemble",
         "plan_horizon",
         "plan_samples",
         "temperature",

@@ -8,6 +8,7 @@ import torch
 from test_chain import GAMMA, PROBABILITY, REWARD, STATES, TERMINAL, after, dreams
 
 from fosp.agents.dreamer import Dreamer
+from fosp.errors import InputError
 from tiny import awaken, random_batch, tiny_agent
 
 DREAMER = {"agent": "dreamer"}
@@ -90,7 +91,8 @@ def test_disagreement_lowers_rewards_offline_and_not_online():
     agent.start_online()
     agent.update(batch)
     assert seen == [1]
-    assert tiny_agent(DREAMER | {"dreamer.uncertainty_penalty": 0.0}).ensemble is None
+    with pytest.raises(InputError, match="takes 2 to disagree"):
+        tiny_agent(DREAMER | {"dreamer.ensemble": 1})
 
 
 def test_costs_do_not_reach_the_behaviour():

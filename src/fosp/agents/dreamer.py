@@ -25,7 +25,7 @@ class Dreamer(ImaginingAgent):
     """Actor and critic learn from imagined rollouts alone."""
 
     doubts: ClassVar[bool] = True
-    """Whether there is an ensemble, where the settings give it weight."""
+    """Whether there is an ensemble, which learns and counts offline."""
 
     def build(self) -> None:
         super().build()
@@ -33,8 +33,8 @@ class Dreamer(ImaginingAgent):
         self.actor = Actor(features, self.actions, c.units, c.layers)
         self.critic = ValueCritic(features, c.units, c.layers)
         self.scale = Scale("return")
-        wanted = self.doubts and self.config.dreamer.uncertainty_penalty > 0
-        self.ensemble = DynamicsEnsemble(self.config.world_model, self.config.dreamer.ensemble) if wanted else None
+        members = self.config.dreamer.ensemble
+        self.ensemble = DynamicsEnsemble(self.config.world_model, members) if self.doubts else None
 
     def make_optimisers(self) -> dict[str, Optimiser]:
         c, world_model = self.config.behaviour, self.config.world_model
@@ -84,10 +84,9 @@ class Dreamer(ImaginingAgent):
     ) -> tuple[Tensor, Metrics]:
         """Sum of the losses of ensemble, critics and actor; their parameters are disjoint, so are the gradients."""
         losses: Metrics = {}
-        if self.ensemble is not None:
-            losses["ensemble"] = self.ensemble.loss(states.h, states.z)
         dream = self.imagine(batch, states, actor_noise, latent_noise)
         if self.ensemble is not None and not self.is_online:
+            losses["ensemble"] = self.ensemble.loss(states.h, states.z)
             dream = self.penalised(dream, self.ensemble)
         more, metrics = self.dream_losses(dream)
         losses |= more
