@@ -91,7 +91,8 @@ def test_bad_input_is_one_sentence(tmp_path, changes, message):
 
 
 SCRIPT = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a test run in the background is not given
 sys.path.insert(0, {tests!r})
 from fosp.data import collect
 

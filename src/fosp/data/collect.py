@@ -13,10 +13,9 @@ from __future__ import annotations
 import itertools
 import multiprocessing
 import signal
-import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.synchronize import Event
@@ -146,34 +145,11 @@ def collect(
         numbers = range(len(writer), episodes)
         workers = min(workers, len(numbers))
         played = _play_here(task, env, numbers) if workers <= 1 else _play_in_processes(task, numbers, workers)
-        # On Ctrl-C the processes end now, not when the garbage is collected.
-        with closing(played), _interrupts_remembered() as interrupts:
+        with closing(played):  # on Ctrl-C the processes end now, not when the garbage is collected
             for encoded, summary in played:
                 writer.add_encoded(encoded)
                 on_episode(len(writer), summary)
-                if interrupts:
-                    raise KeyboardInterrupt
     return Dataset(out)
-
-
-@contextmanager
-def _interrupts_remembered() -> Generator[list[int], None, None]:
-    """Ctrl-C raises as ever, and is noted: what is raised in a finaliser or a C library's callback, Python drops."""
-    seen: list[int] = []
-
-    def interrupt(number: int, frame: object) -> None:
-        seen.append(number)
-        raise KeyboardInterrupt
-
-    usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    if usual and threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, interrupt)
-        try:
-            yield seen
-        finally:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-    else:
-        yield seen
 
 
 def env_metadata(env: gymnasium.Env) -> dict[str, Any]:
