@@ -93,13 +93,3 @@ class RecoveryConfig:
                 f"Setting recovery_rl.plan_elites is {self.plan_elites}: it must not exceed recovery_rl.plan_samples, "
                 f"{self.plan_samples}."
             )
-
-
-@dataclass(frozen=True, kw_only=True)
-class PPOLagrangianConfig:
-    """PPO-Lagrangian."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class CPOConfig:
-    """Constrained policy optimisation."""

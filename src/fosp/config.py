@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import yaml
 
-from fosp.agent_config import CPOConfig, DreamerConfig, PPOLagrangianConfig, RecoveryConfig, SafeDreamerConfig
+from fosp.agent_config import DreamerConfig, RecoveryConfig, SafeDreamerConfig
 from fosp.errors import InputError
 
 CONFIG_VERSION = 1
@@ -225,8 +225,6 @@ class Config:
     dreamer: DreamerConfig = field(default_factory=DreamerConfig)
     safe_dreamer: SafeDreamerConfig = field(default_factory=SafeDreamerConfig)
     recovery_rl: RecoveryConfig = field(default_factory=RecoveryConfig)
-    ppo_lagrangian: PPOLagrangianConfig = field(default_factory=PPOLagrangianConfig)
-    cpo: CPOConfig = field(default_factory=CPOConfig)
 
     def __post_init__(self) -> None:
         _check(self)
