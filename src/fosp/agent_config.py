@@ -67,6 +67,44 @@ class SafeDreamerConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OnPolicyConfig:
+    """PPO-Lagrangian and CPO."""
+
+    episodes: int = 8
+    """Episodes between updates of the policy."""
+    cost_limit: float = 2.0
+    """Cost that an episode may have."""
+    advantage_lambda: float = 0.95
+    """Lambda of the generalised advantages; their discount is behaviour.gamma."""
+    learning_rate: float = 3e-4
+    """Of everything that Adam trains."""
+    epochs: int = 10
+    """Passes over a round of episodes."""
+    minibatch: int = 256
+    """Steps in a minibatch."""
+    clip: float = 0.2
+    """PPO: ratios beyond 1 -+ this gain nothing."""
+    target_kl: float = 0.02
+    """PPO: mean divergence of a pass, in nats, after which there is no further one."""
+    entropy: float = 0.0
+    """PPO: weight of the policy's entropy."""
+    pid_proportional: float = 0.1
+    """PPO: gain of the smoothed excess of an episode's cost over its limit."""
+    pid_integral: float = 0.01
+    """PPO: gain of its sum."""
+    pid_derivative: float = 0.01
+    """PPO: gain of the growth of the cost."""
+    trust_region: float = 0.01
+    """CPO: largest mean divergence of a step, in nats."""
+    damping: float = 0.1
+    """CPO: added to the diagonal of the divergence's Hessian."""
+    conjugate_steps: int = 15
+    """CPO: iterations of the conjugate gradient."""
+    line_search: int = 15
+    """CPO: lengths that are tried, each 0.8 of the one before."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class RecoveryConfig:
     """Recovery RL: what the behaviour settings do not say."""
 

@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import yaml
 
-from fosp.agent_config import DreamerConfig, RecoveryConfig, SafeDreamerConfig
+from fosp.agent_config import DreamerConfig, OnPolicyConfig, RecoveryConfig, SafeDreamerConfig
 from fosp.errors import InputError
 
 CONFIG_VERSION = 1
@@ -176,6 +176,9 @@ class TrainingConfig:
     model_updates: int = 0
     """Of those, the first so many teach the world model alone: cheaper, and nothing is learned from a model that knows
     nothing yet. 0: everything learns from the start, as in the paper."""
+    world_model: str = ""
+    """Run whose world model is taken over and stays as it is offline, so that updates are cheaper and methods can be
+    compared on one model; empty: it is learned. Fine-tuning always learns it."""
     online_frames: int = 50_000
     """Environment frames of online training."""
     prefill_episodes: int = 5
@@ -211,7 +214,7 @@ class Config:
     """All settings of a run."""
 
     agent: str = "fosp"
-    """Algorithm: fosp, bc, dreamer, safe_dreamer or recovery_rl."""
+    """Algorithm: fosp, bc, dreamer, safe_dreamer, recovery_rl, ppo_lagrangian or cpo."""
     preset: str = "laptop"
     """Preset these settings started from."""
     seed: int = 0
@@ -225,6 +228,7 @@ class Config:
     dreamer: DreamerConfig = field(default_factory=DreamerConfig)
     safe_dreamer: SafeDreamerConfig = field(default_factory=SafeDreamerConfig)
     recovery_rl: RecoveryConfig = field(default_factory=RecoveryConfig)
+    on_policy: OnPolicyConfig = field(default_factory=OnPolicyConfig)
 
     def __post_init__(self) -> None:
         _check(self)
@@ -342,6 +346,7 @@ _RANGES = {
     "plan_momentum": _UNIT,
     "threshold": _UNIT,
     "risk_gamma": _UNIT,
+    "advantage_lambda": _UNIT,
 } | dict.fromkeys(
     (
         "action_repeat",
@@ -363,6 +368,13 @@ _RANGES = {
         "temperature",
         "plan_elites",
         "plan_iterations",
+        "episodes",
+        "epochs",
+        "minibatch",
+        "trust_region",
+        "damping",
+        "conjugate_steps",
+        "line_search",
         "log_every",
         "checkpoint_every",
         "prefill_episodes",
@@ -400,6 +412,7 @@ PRESETS: dict[str, Config] = {
             log_every=5,
             checkpoint_every=10,
         ),
+        on_policy=OnPolicyConfig(episodes=1, epochs=2),
     ),
     "laptop": Config(),
     "paper": Config(

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 
 import torch
 
-from fosp.agents.base import Agent
-from fosp.agents.bc import BehaviourCloning
-from fosp.agents.dreamer import Dreamer
-from fosp.agents.fosp import FOSP
-from fosp.agents.recovery_rl import RecoveryRL
-from fosp.agents.safe_dreamer import SafeDreamer
+from fosp.agents.base import Agent, ModelBasedAgent
 from fosp.config import Config
 from fosp.errors import InputError
 
-AGENTS: dict[str, type[Agent]] = {
-    "fosp": FOSP,
-    "bc": BehaviourCloning,
-    "dreamer": Dreamer,
-    "safe_dreamer": SafeDreamer,
-    "recovery_rl": RecoveryRL,
+AGENTS = {
+    "fosp": "FOSP",
+    "bc": "BehaviourCloning",
+    "dreamer": "Dreamer",
+    "safe_dreamer": "SafeDreamer",
+    "recovery_rl": "RecoveryRL",
+    "ppo_lagrangian": "PPOLagrangian",
+    "cpo": "CPO",
 }
+"""Class of each agent, in the module of its name; imported when it is asked for, since some need an extra."""
+
+ON_POLICY = ("ppo_lagrangian", "cpo")
+"""Those without a world model, which learn online only."""
 
 
 def make_agent(
@@ -35,11 +37,22 @@ def make_agent(
         actions: size of the action.
 
     Raises:
-        InputError: there is no such agent or device.
+        InputError: there is no such agent or device, or the agent's extra is not installed.
     """
     if config.agent not in AGENTS:
         raise InputError(f"There is no agent '{config.agent}'; choose one of {', '.join(AGENTS)}.")
-    return AGENTS[config.agent](config, spaces, actions, device or resolve_device(config.device))
+    kind = getattr(import_module(f"fosp.agents.{config.agent}"), AGENTS[config.agent])
+    return kind(config, spaces, actions, device or resolve_device(config.device))
+
+
+def make_model_based(
+    config: Config, spaces: Mapping[str, tuple[int, ...]], actions: int, device: torch.device
+) -> ModelBasedAgent:
+    """As `make_agent`; raises `InputError` for an agent that cannot learn from a dataset."""
+    agent = None if config.agent in ON_POLICY else make_agent(config, spaces, actions, device)
+    if not isinstance(agent, ModelBasedAgent):
+        raise InputError(f"Agent {config.agent} has no world model and learns online only: use fosp train.")
+    return agent
 
 
 def resolve_device(name: str) -> torch.device:

@@ -1,10 +1,10 @@
-"""What every agent is: a world model that filters observations, a policy on its states, one update per batch."""
+"""What every agent is; what those with a world model share: it filters observations, a policy acts on its states."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -74,7 +74,7 @@ class Optimiser:
 
 
 class Agent(nn.Module, ABC):
-    """Base of all agents.
+    """Base of all agents: something that observes and acts.
 
     Args:
         config: settings of the run.
@@ -91,7 +91,6 @@ class Agent(nn.Module, ABC):
         # The initialisation draws from PyTorch's own generator: lend it our seed and give its state back.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
-            self.world_model = WorldModel(config.world_model, spaces, actions)
             self.build()
         self.to(device)
         self.generator = torch.Generator(device).manual_seed(config.seed)
@@ -101,11 +100,56 @@ class Agent(nn.Module, ABC):
 
     @abstractmethod
     def build(self) -> None:
-        """Make the networks beside the world model."""
+        """Make the networks."""
 
     @abstractmethod
     def make_optimisers(self) -> dict[str, Optimiser]:
-        """One optimiser per group of networks, by name; the world model's is "world_model"."""
+        """One optimiser per group of networks, by name."""
+
+    @abstractmethod
+    def initial_state(self, batch: int) -> AgentState | None:
+        """State before the first observation of `batch` environments; None for an agent that remembers nothing."""
+
+    @abstractmethod
+    def act(
+        self, observation: Batch, state: Any, mode: Mode, generator: torch.Generator
+    ) -> tuple[Tensor, Any, dict[str, Tensor]]:
+        """Take in one observation per environment and choose actions.
+
+        Args:
+            observation: "image" (N, 64, 64, C) uint8 and/or "vector" (N, D) float, "is_first" (N,) bool, on any device.
+            state: as returned by the previous call or `initial_state`.
+            mode: "sample" draws actions, "mean" takes each policy's mode.
+            generator: source of randomness, on the agent's device.
+
+        Returns:
+            Actions (N, A) in [-1, 1], the new state, and information such as "violation" (N,).
+        """
+
+    def start_online(self) -> None:
+        """Called once, when offline training ends and fine-tuning begins."""
+
+    def compile_losses(self) -> None:
+        """Replace the expensive pure functions by compiled ones."""
+
+    def noise(self, *shape: int, generator: torch.Generator | None = None) -> Tensor:
+        """Uniform numbers in [0, 1) from the agent's generator or the one given."""
+        return torch.rand(shape, generator=generator or self.generator, device=self.device)
+
+    def arithmetic(self) -> torch.autocast:
+        """Context in which matrix products run in the precision of the settings."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.training.precision == "bfloat16")
+
+
+class ModelBasedAgent(Agent):
+    """An agent whose policy works on the states of a world model, and that learns from a replay."""
+
+    model_fixed = False
+    """Whether `update` leaves the world model as it is."""
+
+    def build(self) -> None:
+        """Make the world model; subclasses go on with their own networks. Its optimiser is called "world_model"."""
+        self.world_model = WorldModel(self.config.world_model, self.spaces, self.actions)
 
     @abstractmethod
     def update(self, batch: Batch) -> Metrics:
@@ -119,9 +163,6 @@ class Agent(nn.Module, ABC):
     def policy(self, features: Tensor, mode: Mode, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """Actions (N, A) for states (N, F), and what is known about them, each (N,)."""
 
-    def start_online(self) -> None:
-        """Called once, when offline training ends and fine-tuning begins."""
-
     def change_settings(self, before: Config) -> None:
         """Called when fine-tuning begins, with the settings that the agent was trained with.
 
@@ -132,11 +173,10 @@ class Agent(nn.Module, ABC):
         """Told the largest reward and cost per step in the data, whenever they may have changed."""
 
     def compile_losses(self) -> None:
-        """Replace the expensive pure functions by compiled ones."""
+        """Compile the world model's loss."""
         self.world_model.loss = torch.compile(self.world_model.loss)  # type: ignore[method-assign]
 
     def initial_state(self, batch: int) -> AgentState:
-        """State before the first observation of `batch` environments."""
         return AgentState(
             self.world_model.rssm.initial(batch, self.device), torch.zeros(batch, self.actions, device=self.device)
         )
@@ -145,17 +185,6 @@ class Agent(nn.Module, ABC):
     def act(
         self, observation: Batch, state: AgentState, mode: Mode, generator: torch.Generator
     ) -> tuple[Tensor, AgentState, dict[str, Tensor]]:
-        """Filter one observation per environment and choose actions.
-
-        Args:
-            observation: "image" (N, 64, 64, C) uint8 and/or "vector" (N, D) float, "is_first" (N,) bool, on any device.
-            state: as returned by the previous call or `initial_state`.
-            mode: "sample" draws actions, "mean" takes each policy's mode.
-            generator: source of randomness, on the agent's device.
-
-        Returns:
-            Actions (N, A) in [-1, 1], the new state, and information such as "violation" (N,).
-        """
         observation = {name: value.to(self.device) for name, value in observation.items()}
         rssm = self.world_model.rssm
         embedded = rssm.posterior_embedding(self.world_model.encode(self.world_model.targets(observation)))
@@ -164,13 +193,16 @@ class Agent(nn.Module, ABC):
         action, info = self.policy(latent.features, mode, generator)
         return action, AgentState(latent, action), info
 
-    def noise(self, *shape: int, generator: torch.Generator | None = None) -> Tensor:
-        """Uniform numbers in [0, 1) from the agent's generator or the one given."""
-        return torch.rand(shape, generator=generator or self.generator, device=self.device)
-
     def train_world_model(self, batch: Batch) -> tuple[Tensor, Latent, Metrics]:
-        """One update of the world model; returns features (B, T, F) and states of the batch, without gradients."""
+        """One update of the world model; returns features (B, T, F) and states of the batch, without gradients.
+
+        A fixed model is not updated and has no metrics.
+        """
         noise = self.noise(*self.world_model.rssm.noise_shape(*batch["action"].shape[:2]))
+        if self.model_fixed:
+            with torch.no_grad(), self.arithmetic():
+                states = self.world_model.observe(batch, noise)
+            return states.features, states, {}
         with self.arithmetic():
             loss, states, metrics = self.world_model.loss(batch, noise)
         loss.backward()
@@ -178,7 +210,3 @@ class Agent(nn.Module, ABC):
         metrics["loss/world_model"] = loss.detach()
         states = states.detach()
         return states.features, states, metrics
-
-    def arithmetic(self) -> torch.autocast:
-        """Context in which matrix products run in the precision of the settings."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.training.precision == "bfloat16")

@@ -5,15 +5,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fosp.agents.base import Agent, Mode, Optimiser, transitions
+from fosp.agents.base import Mode, ModelBasedAgent, Optimiser, transitions
 from fosp.models.actor import Actor
 from fosp.models.world_model import Batch, Metrics
 
 
-class BehaviourCloning(Agent):
+class BehaviourCloning(ModelBasedAgent):
     """Maximises the log-likelihood of the data's actions, all weighted alike."""
 
     def build(self) -> None:
+        super().build()
         behaviour = self.config.behaviour
         self.actor = Actor(self.world_model.features, self.actions, behaviour.units, behaviour.layers)
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fosp.agents.base import Agent
+from fosp.agents.base import ModelBasedAgent
 from fosp.models.actor import Actor
 from fosp.models.rssm import Latent
 from fosp.models.world_model import Batch
@@ -39,7 +39,7 @@ class Dream(NamedTuple):
         return (x * self.weight).mean()
 
 
-class ImaginingAgent(Agent):
+class ImaginingAgent(ModelBasedAgent):
     """An agent whose actor is tried out in its world model."""
 
     online: Tensor
@@ -47,7 +47,7 @@ class ImaginingAgent(Agent):
     """The same, known without asking the device."""
 
     def build(self) -> None:
-        """Make the networks beside the world model."""
+        super().build()
         self.register_buffer("online", torch.tensor(False))
         self.is_online = False
 

@@ -12,7 +12,7 @@ import math
 import torch
 from torch import Tensor
 
-from fosp.agents.base import Agent, Mode, Optimiser, Transitions, transitions
+from fosp.agents.base import Mode, ModelBasedAgent, Optimiser, Transitions, transitions
 from fosp.models.actor import Actor
 from fosp.models.planning import cross_entropy_plan
 from fosp.models.risk import Risk, Temperature, TwinQ, risk_target, soft_target
@@ -20,10 +20,11 @@ from fosp.models.rssm import repeat
 from fosp.models.world_model import Batch, Metrics
 
 
-class RecoveryRL(Agent):
+class RecoveryRL(ModelBasedAgent):
     """The task policy acts where Q_risk(s, a) <= eps_c, a planner that minimises Q_risk where not."""
 
     def build(self) -> None:
+        super().build()
         b, c, features = self.config.behaviour, self.config.recovery_rl, self.world_model.features
         size = (features, self.actions, b.units, b.layers)
         self.actor = Actor(*size)

@@ -150,6 +150,8 @@ ONLINE: dict[str, tuple[str, dict[str, Any]]] = {
     "SafeDreamer with planning": (
         "safe_dreamer", {"safe_dreamer.variant": "osrp_lag", "safe_dreamer.cost_limit": 2.0}
     ),
+    "CPO": ("cpo", {}),
+    "PPO-Lagrangian": ("ppo_lagrangian", {}),
 }  # fmt: skip
 """Agents that are trained from scratch in Table 2, and how they are set, by the name of their row."""
 

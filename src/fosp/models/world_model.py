@@ -105,6 +105,11 @@ class WorldModel(nn.Module):
         """Probability that the episode goes on from a state, (..., F) -> (...)."""
         return torch.sigmoid(self.continue_head(features).float()).squeeze(-1)
 
+    def observe(self, batch: Batch, noise: Tensor) -> Latent:
+        """Posterior states of sequences (B, T, ...); noise: uniform, `rssm.noise_shape(B, T)`."""
+        embedding = self.encode(self.targets(batch))
+        return self.rssm.observe(embedding, batch["action"], batch["is_first"], noise)[0]
+
     def loss(self, batch: Batch, noise: Tensor) -> tuple[Tensor, Latent, Metrics]:
         """Negative evidence bound of Eq. 1, averaged over (B, T).
 

@@ -18,6 +18,8 @@ AGENT_NAMES = {
     "dreamer": "DreamerV3",
     "safe_dreamer": "SafeDreamer",
     "recovery_rl": "Recovery RL",
+    "ppo_lagrangian": "PPO-Lagrangian",
+    "cpo": "CPO",
     "random": "Random actions",
 }
 PHASE_NAMES = {"offline": "after offline training", "online": "after online training", "tuned": "after fine-tuning"}

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from fosp.agents.base import Agent
+from fosp.agents.base import ModelBasedAgent
 from fosp.data.replay import Replay
 from fosp.training.rollout import Rollout
 
 
 @torch.no_grad()
 def save_open_loop(
-    run: Path, agent: Agent, replay: Replay, *, rows: int = 4, length: int = 32, context: int = 8
+    run: Path, agent: ModelBasedAgent, replay: Replay, *, rows: int = 4, length: int = 32, context: int = 8
 ) -> None:
     """Predict images of replayed sequences from `context` frames and the actions that followed."""
     if "image" not in agent.spaces or len(replay) < length:

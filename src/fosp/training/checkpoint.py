@@ -18,7 +18,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from fosp.agents.base import Agent
+from fosp.agents.base import Agent, ModelBasedAgent
 from fosp.config import load_config
 from fosp.errors import InputError
 
@@ -167,6 +167,25 @@ def load_checkpoint(
     if sampler is not None and state["sampler"] is not None:
         sampler.bit_generator.state = state["sampler"]
     return state["loop"]
+
+
+def load_world_model(run: Path, agent: ModelBasedAgent) -> None:
+    """Give `agent` the world model of the checkpoint in ``run``, of whatever agent it is.
+
+    Raises:
+        InputError: the checkpoint is missing or damaged, or its world model has other sizes.
+    """
+    checkpoint_info(run)
+    path, prefix = (_locate(run) or run) / "model.safetensors", "agent/world_model."
+    try:
+        tensors = {n.removeprefix(prefix): t for n, t in load_file(path).items() if n.startswith(prefix)}
+        agent.world_model.load_state_dict(tensors)
+    except (OSError, SafetensorError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise InputError(
+            f"The world model in {path} cannot be taken over ({reason}): it must have the observations, actions and "
+            "world_model settings of this run."
+        ) from None
 
 
 def _restore_optimisers(agent: Agent, tensors: dict[str, torch.Tensor]) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from fosp.agents.base import Agent
+from fosp.agents.base import ModelBasedAgent
 from fosp.data import Dataset, Episode, Replay, check_compatible
 from fosp.errors import InputError
 from fosp.models.rssm import Latent
@@ -42,7 +42,7 @@ class Finding:
 
 @torch.no_grad()
 def diagnose(
-    agent: Agent, episodes: Iterable[Episode], ahead: int = 10, progress: Progress | None = None
+    agent: ModelBasedAgent, episodes: Iterable[Episode], ahead: int = 10, progress: Progress | None = None
 ) -> list[Finding]:
     """Compare an agent's estimates with recorded episodes.
 
@@ -87,6 +87,8 @@ def diagnose_run(
         InputError: run or dataset cannot be read or do not fit, or no episode is longer than `ahead` steps.
     """
     agent, data = load_trained(run, device).agent, Dataset(dataset)
+    if not isinstance(agent, ModelBasedAgent):
+        raise InputError(f"The agent in {run}, {agent.config.agent}, has no world model that could be diagnosed.")
     check_compatible(data, agent.spaces, agent.actions)
     if ahead < 1 or count < 1:
         raise InputError(f"--ahead is {ahead} and --episodes is {count}: both must be at least 1.")
@@ -103,7 +105,7 @@ def diagnose_run(
 
 
 def _compare(
-    agent: Agent, episode: Episode, ahead: int, generator: torch.Generator
+    agent: ModelBasedAgent, episode: Episode, ahead: int, generator: torch.Generator
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Estimates and truth by name, each (steps,)."""
     model, rows = agent.world_model, len(episode) + 1

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from fosp.agents import make_agent, resolve_device
-from fosp.agents.base import Agent
+from fosp.agents import make_model_based, resolve_device
+from fosp.agents.base import ModelBasedAgent
 from fosp.config import Config, load_config, save_config
 from fosp.data.replay import Replay
 from fosp.errors import InputError
 from fosp.training.artifacts import save_film, save_open_loop
-from fosp.training.checkpoint import has_checkpoint, load_checkpoint, rewind_logs, save_checkpoint
+from fosp.training.checkpoint import has_checkpoint, load_checkpoint, load_world_model, rewind_logs, save_checkpoint
 from fosp.training.data import load_offline_replay
 from fosp.training.evaluation import evaluate
 from fosp.training.interrupts import Interrupted, StopRequest, stop_on_signal
@@ -58,7 +58,7 @@ def pretrain(
     *,
     resume: bool = False,
     progress: Progress | None = None,
-) -> Agent:
+) -> ModelBasedAgent:
     """Train `config.agent` for `config.training.offline_updates` updates.
 
     Args:
@@ -80,9 +80,13 @@ def pretrain(
     progress = progress or SilentProgress()
     device = resolve_device(config.device)
     replay, paths = load_offline_replay(config, datasets, run if resume else None, device)
-    agent = make_agent(config, replay.spec, replay.action_size, device)
+    agent = make_model_based(config, replay.spec, replay.action_size, device)
     agent.see_bounds(replay.reward_max, replay.cost_max)
-    if "vector" in agent.spaces:
+    if config.training.world_model:
+        agent.model_fixed = True
+        if not (resume and has_checkpoint(run)):
+            load_world_model(Path(config.training.world_model), agent)
+    elif "vector" in agent.spaces:
         agent.world_model.see_vectors(replay.rows("vector").to(device))
     sampler = np.random.default_rng(config.seed)
     loop: dict[str, Any] = {"phase": "offline", "frames": 0, "update": 0, "evaluated": 0}
@@ -99,7 +103,7 @@ def pretrain(
 
 
 def _train(
-    agent: Agent,
+    agent: ModelBasedAgent,
     replay: Replay,
     sampler: np.random.Generator,
     run: Path,

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from gymnasium.vector import VectorEnv
 
-from fosp.agents import make_agent, resolve_device
-from fosp.agents.base import Agent
+from fosp.agents import ON_POLICY, make_model_based, resolve_device
+from fosp.agents.base import Agent, ModelBasedAgent
 from fosp.config import Config, TrainingConfig, change, load_config
 from fosp.data.collect import CollectTask
 from fosp.data.replay import Replay
@@ -65,7 +65,7 @@ def finetune(
     *,
     resume: bool = False,
     progress: Progress | None = None,
-) -> Agent:
+) -> ModelBasedAgent:
     """Fine-tune the agent of run `source` in its environment for `config.training.online_frames` frames.
 
     The offline data stay in the replay, and the online episodes join them. A checkpoint is written after every round
@@ -93,7 +93,7 @@ def finetune(
     device = resolve_device(config.device)
     resuming = resume and has_checkpoint(run)
     replay, datasets = load_offline_replay(config, [], run if resuming else source, device)
-    agent = make_agent(config, replay.spec, replay.action_size, device)
+    agent = make_model_based(config, replay.spec, replay.action_size, device)
     sampler = np.random.default_rng(config.seed + 1)
     if resuming:
         counters = Counters(**load_checkpoint(run, agent, sampler)["counters"])
@@ -136,12 +136,16 @@ def train(config: Config, run: Path, *, resume: bool = False, progress: Progress
         Interrupted: SIGINT or SIGTERM arrived; everything is saved.
     """
     config = claim_run(run, without_offline_actor(config), resume)
+    if config.agent in ON_POLICY:
+        from fosp.training.on_policy import learn_on_policy
+
+        return learn_on_policy(config, run, resume, progress or SilentProgress())
     prepare(config)
     device = resolve_device(config.device)
     with closing(_random_episodes(config).make_env()) as environment:
         spaces, actions = observation_spaces(environment)
     replay = Replay(config.training.replay_steps, spaces, actions, device)
-    agent = make_agent(config, spaces, actions, device)
+    agent = make_model_based(config, spaces, actions, device)
     sampler = np.random.default_rng(config.seed)
     agent.start_online()
     counters, resuming = Counters(), resume and has_checkpoint(run)
@@ -161,7 +165,7 @@ def _random_episodes(config: Config) -> CollectTask:
 
 
 def _learn(
-    agent: Agent,
+    agent: ModelBasedAgent,
     replay: Replay,
     sampler: np.random.Generator,
     run: Path,
@@ -186,12 +190,20 @@ def _learn(
         progress.close()
 
 
+def evaluation_due(c: Counters, training: TrainingConfig) -> bool:
+    """Whether a mark or the end has been reached since the last evaluation, or enough updates were made."""
+    if c.frames >= training.online_frames:
+        return c.evaluated_frames < c.frames
+    marked = any(c.evaluated_frames < mark <= c.frames for mark in training.evaluate_at)
+    return marked or 0 < training.evaluate_every <= c.update - c.evaluated
+
+
 class _OnlineTraining:
     """The loop's parts, sharing what they work on."""
 
     def __init__(
         self,
-        agent: Agent,
+        agent: ModelBasedAgent,
         replay: Replay,
         sampler: np.random.Generator,
         store: EpisodeStore,
@@ -217,21 +229,13 @@ class _OnlineTraining:
         try:
             while True:
                 self.train()  # first of all the updates that an interrupted run still owes
-                if self.evaluation_due():
+                if evaluation_due(c, self.training):
                     self.evaluate()
                 if c.frames >= self.training.online_frames:
                     return
                 self.learn_from(self.collect(environments))
         finally:
             environments.close()
-
-    def evaluation_due(self) -> bool:
-        """Whether a mark or the end has been reached since the last evaluation, or enough updates were made."""
-        c, training = self.counters, self.training
-        if c.frames >= training.online_frames:
-            return c.evaluated_frames < c.frames
-        marked = any(c.evaluated_frames < mark <= c.frames for mark in training.evaluate_at)
-        return marked or 0 < training.evaluate_every <= c.update - c.evaluated
 
     def prefill(self) -> None:
         """Episodes of random actions, for a replay that would be empty."""
