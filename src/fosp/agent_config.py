@@ -72,8 +72,8 @@ class OnPolicyConfig:
 
     episodes: int = 8
     """Episodes between updates of the policy."""
-    cost_limit: float = 2.0
-    """Cost that an episode may have."""
+    cost_limit: float = 25.0
+    """Cost that an episode may have; 25 is the custom of Safety Gym."""
     advantage_lambda: float = 0.95
     """Lambda of the generalised advantages; their discount is behaviour.gamma."""
     learning_rate: float = 3e-4

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from fosp import parallel
 from fosp.config import Config
 from fosp.models.rssm import Latent
 from fosp.models.world_model import Batch, Metrics, WorldModel
@@ -39,8 +40,8 @@ class Transitions(NamedTuple):
     """1.0 where s_{t+1} belongs to the same episode as s_t, else 0.0."""
 
     def mean(self, x: Tensor) -> Tensor:
-        """Mean of (B, T - 1) over valid steps, ()."""
-        return (x * self.valid).sum() / self.valid.sum().clamp(min=1)
+        """Mean of (B, T - 1) over valid steps, (); those of all processes count alike."""
+        return (x * self.valid).sum() / parallel.average(self.valid.sum()).clamp(min=1)
 
 
 def transitions(features: Tensor, batch: Batch) -> Transitions:
@@ -67,6 +68,7 @@ class Optimiser:
 
     def step(self) -> Tensor:
         """Apply the gradients at hand and clear them; returns their norm before clipping, ()."""
+        parallel.average_gradients(self.parameters)
         norm = nn.utils.clip_grad_norm_(self.parameters, self.clip)
         self.adam.step()
         self.adam.zero_grad(set_to_none=True)

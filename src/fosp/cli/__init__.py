@@ -59,10 +59,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _dispatch(words)
     except InputError as error:
-        print(f"fosp: {error}", file=sys.stderr)
+        if os.environ.get("RANK", "0") == "0":
+            print(f"fosp: {error}", file=sys.stderr)
         return 2
     except Interrupted as stopped:
-        print(f"fosp: interrupted; {stopped.run} is saved. Go on with: {continuation(words)}", file=sys.stderr)
+        if os.environ.get("RANK", "0") == "0":
+            print(f"fosp: interrupted; {stopped.run} is saved. Go on with: {continuation(words)}", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of `fosp envs | head` has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -94,6 +96,8 @@ def _dispatch(words: list[str]) -> int:
     from fosp.cli.settings import call
 
     verb = VERBS[name]
+    if name != "pretrain" and int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        raise InputError(f"torchrun is for fosp pretrain; fosp {name} is one process.")
     return call(getattr(import_module(f"fosp.cli.{verb.module}"), verb.function), name, words[len(name.split()) :]) or 0
 
 

@@ -13,18 +13,23 @@ def pretrain(*, dataset: tuple[Path, ...] = (), run: Path, resume: bool = False,
     """Learn from datasets, without touching the environment (evaluation aside).
 
     Settings start from --preset (test, laptop or paper); every one below can be changed. --env is short for --env.id.
+    Several processes can share the batches: torchrun --nproc-per-node 2 -m -- fosp pretrain ...
 
     Args:
         dataset: Dataset directories; all of them go into the replay.
         run: Run directory to make: settings, checkpoint, metrics, evaluations.
         resume: Continue the run from its checkpoint, with its own settings and datasets.
     """
+    from fosp import parallel
     from fosp.experiments.runs import learn_offline
-    from fosp.training.progress import make_progress
+    from fosp.training.progress import SilentProgress, make_progress
 
     _same_settings(config, run, resume)
-    learn_offline(config, dataset, run, make_progress(), resume)
-    print(f"Trained: {run}. Next: fosp finetune --from {run} --run ..., fosp evaluate --from {run}, fosp report {run}.")
+    with parallel.joined():
+        learn_offline(config, dataset, run, make_progress() if parallel.is_main() else SilentProgress(), resume)
+    if parallel.is_main():
+        following = (f"fosp finetune --from {run} --run ...", f"fosp evaluate --from {run}", f"fosp report {run}")
+        print(f"Trained: {run}. Next: {', '.join(following)}.")
 
 
 def finetune(*, from_: From, run: Path, resume: bool = False, config: Settings) -> None:

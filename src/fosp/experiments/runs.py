@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from fosp import parallel
 from fosp.config import Config, flatten, load_config
 from fosp.errors import InputError
 from fosp.report.machine import save_machine
@@ -22,7 +23,7 @@ def learn_offline(config: Config, datasets: Sequence[Path], run: Path, progress:
     """Pretrain."""
     with _machine_noted(run):
         pretrain(config, datasets, run, resume=resume, progress=progress)
-    if datasets:
+    if datasets and parallel.is_main():
         summarise_datasets(datasets).save(run / "dataset.json")
 
 
@@ -68,6 +69,8 @@ def _machine_noted(run: Path) -> Iterator[None]:
     try:
         yield
     except Interrupted:
-        save_machine(run / "machine.json")
+        if parallel.is_main():
+            save_machine(run / "machine.json")
         raise
-    save_machine(run / "machine.json")
+    if parallel.is_main():
+        save_machine(run / "machine.json")

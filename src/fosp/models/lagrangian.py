@@ -7,6 +7,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from fosp import parallel
+
 
 def augmented_lagrangian(value: Tensor, multiplier: Tensor, penalty: Tensor) -> Tensor:
     """Phi(V, lambda_p, mu) of Eq. 17, elementwise (...)."""
@@ -36,6 +38,7 @@ class Multiplier(nn.Module):
     @torch.no_grad()
     def update(self, value: Tensor) -> None:
         """Eq. 27 with the mean cost value (); mu never decreases and stops at 1 (or where it started, if above)."""
+        value = parallel.average(value)
         self.multiplier.copy_((self.multiplier + self.penalty / 2 * value).clamp(min=0))
         self.penalty.copy_(torch.maximum(self.penalty, (self.penalty * (1 + self.growth)).clamp(max=1.0)))
 
@@ -72,6 +75,7 @@ class PIDMultiplier(nn.Module):
     def update(self, cost: Tensor, budget: float) -> None:
         """Take in a measurement of the cost, ()."""
         proportional, integral, derivative = self.gains
+        cost = parallel.average(cost)
         excess = cost - budget
         self.integral.add_(integral * excess).clamp_(min=0)
         self.smooth.lerp_(excess, 1 - self.smoothing)

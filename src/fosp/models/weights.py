@@ -7,6 +7,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from fosp import parallel
+
 
 def offline_weight(
     u: Tensor, advantage_reward: Tensor, advantage_cost: Tensor, beta_reward: float, beta_cost: float, clip: float
@@ -45,6 +47,6 @@ class Scale(nn.Module):
     @torch.no_grad()
     def see(self, x: Tensor) -> None:
         """Move towards the range of `x` (any shape)."""
-        low, high = torch.quantile(x.detach().float().flatten(), self.percentiles)
+        low, high = torch.quantile(parallel.gather(x.detach().float()), self.percentiles)
         self.range.lerp_(high - low, self.rate)
         self.value.copy_(self.range.clamp(min=self.floor))

@@ -13,12 +13,14 @@ import torch
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
+from fosp import parallel
+
 
 class MetricsWriter:
     """Writes ``metrics.jsonl`` and ``tensorboard/`` of a run.
 
     On resuming, its clock goes on from the last line (see `checkpoint.rewind_logs`), and events from `resume_at` on
-    are replaced.
+    are replaced. Of several processes that train one run, all accumulate and the first writes the mean.
     """
 
     def __init__(self, run: Path, *, phase: str, resume_at: int | None = None) -> None:
@@ -26,7 +28,7 @@ class MetricsWriter:
         self.seconds = 0.0
         if self.path.exists() and (lines := self.path.read_text().splitlines()):
             self.seconds = json.loads(lines[-1])["seconds"]
-        self._events = SummaryWriter(str(run / "tensorboard"), purge_step=resume_at)
+        self._events = SummaryWriter(str(run / "tensorboard"), purge_step=resume_at) if parallel.is_main() else None
         self._since = time.monotonic()
         self._sums: dict[str, Tensor] = {}
         self._count = 0
@@ -39,14 +41,16 @@ class MetricsWriter:
         self._count += 1
 
     def averages(self) -> dict[str, float]:
-        """Means since the last call, and a fresh start."""
+        """Means since the last call, and a fresh start; all processes must call it."""
         names = list(self._sums)
-        values = (torch.stack([self._sums[n] for n in names]) / self._count).tolist() if names else []
+        values = parallel.average(torch.stack([self._sums[n] for n in names]) / self._count).tolist() if names else []
         self._sums, self._count = {}, 0
         return dict(zip(names, values, strict=True))
 
     def write(self, update: int, frames: int, figures: Mapping[str, float]) -> None:
         """One line, and one event per figure at step `update`."""
+        if self._events is None:
+            return
         seconds = self.seconds + time.monotonic() - self._since
         line = {"phase": self.phase, "update": update, "frames": frames, "seconds": round(seconds, 3)}
         clean = {name: value if math.isfinite(value) else None for name, value in figures.items()}
@@ -57,7 +61,8 @@ class MetricsWriter:
 
     def close(self) -> None:
         """Flush the events."""
-        self._events.close()
+        if self._events is not None:
+            self._events.close()
 
     def __enter__(self) -> MetricsWriter:
         return self

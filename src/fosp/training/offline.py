@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from fosp import parallel
 from fosp.agents import make_model_based, resolve_device
 from fosp.agents.base import ModelBasedAgent
 from fosp.config import Config, load_config, save_config
@@ -38,6 +40,8 @@ def claim_run(run: Path, config: Config, resume: bool) -> Config:
     Raises:
         InputError: `run` already holds a checkpoint and `resume` is off, or holds none and it is on.
     """
+    if not parallel.is_main():
+        return load_config(run / "config.yaml") if resume else config
     if resume:
         config = load_config(run / "config.yaml")
         rewind_logs(run)
@@ -78,7 +82,7 @@ def pretrain(
     config = claim_run(run, config, resume)
     prepare(config)
     progress = progress or SilentProgress()
-    device = resolve_device(config.device)
+    device = parallel.local_device(resolve_device(config.device))
     replay, paths = load_offline_replay(config, datasets, run if resume else None, device)
     agent = make_model_based(config, replay.spec, replay.action_size, device)
     agent.see_bounds(replay.reward_max, replay.cost_max)
@@ -88,18 +92,45 @@ def pretrain(
             load_world_model(Path(config.training.world_model), agent)
     elif "vector" in agent.spaces:
         agent.world_model.see_vectors(replay.rows("vector").to(device))
-    sampler = np.random.default_rng(config.seed)
+    sampler = np.random.default_rng([config.seed, rank] if (rank := parallel.rank()) else config.seed)
+    if rank:  # the same network everywhere, other random numbers
+        agent.generator.manual_seed(int(sampler.integers(2**31)))
     loop: dict[str, Any] = {"phase": "offline", "frames": 0, "update": 0, "evaluated": 0}
     if resume and has_checkpoint(run):
         loop |= load_checkpoint(run, agent, sampler)
+        _restore_others(agent, sampler, loop)
     loop["datasets"] = [str(p) for p in paths]
     try:
         with stop_on_signal() as stop, MetricsWriter(run, phase="offline", resume_at=loop["update"]) as metrics:
             _train(agent, replay, sampler, run, loop, metrics, progress, stop)
     finally:
         progress.close()
-    save_open_loop(run, agent, replay)
+    if parallel.is_main():
+        save_open_loop(run, agent, replay)
     return agent
+
+
+def _save(run: Path, agent: ModelBasedAgent, loop: dict[str, Any], sampler: np.random.Generator) -> None:
+    """A checkpoint, with the random state of the other processes that train this run."""
+    state = base64.b64encode(agent.generator.get_state().numpy().tobytes()).decode()
+    others = parallel.collect({"generator": state, "sampler": sampler.bit_generator.state})[1:]
+    if parallel.is_main():
+        save_checkpoint(run, agent, loop | ({"others": others} if others else {}), sampler)
+    parallel.any_of(False)  # nobody goes on before it is written
+
+
+def _restore_others(agent: ModelBasedAgent, sampler: np.random.Generator, loop: dict[str, Any]) -> None:
+    others = loop.get("others", [])
+    if len(others) + 1 != parallel.count():
+        raise InputError(
+            f"This run was trained by {len(others) + 1} process(es) and goes on with as many: "
+            f"torchrun --nproc-per-node {len(others) + 1} -m -- fosp pretrain --resume ..."
+        )
+    if rank := parallel.rank():
+        saved = others[rank - 1]
+        state = np.frombuffer(base64.b64decode(saved["generator"]), np.uint8)
+        agent.generator.set_state(torch.from_numpy(state.copy()))
+        sampler.bit_generator.state = saved["sampler"]
 
 
 def _train(
@@ -113,7 +144,7 @@ def _train(
     stop: StopRequest,
 ) -> None:
     training = agent.config.training
-    total = training.offline_updates
+    total, rows = training.offline_updates, parallel.share_of(training.batch_size)
     progress.start(total, "pretrain")
     progress.update(loop["update"])
     while True:
@@ -121,23 +152,25 @@ def _train(
         # Before the updates, since a run may have been stopped between a checkpoint and the evaluation due at it.
         due = update == total or (training.evaluate_every > 0 and update % training.evaluate_every == 0)
         if due and loop["evaluated"] < update:
-            result = evaluate(agent, agent.config.env, training.evaluation_episodes)
-            result.append_to(run / "evaluations.jsonl", phase="offline", update=update, frames=0, cost_regret=None)
-            figures = {"evaluation/return": result.reward, "evaluation/cost": result.cost}
-            metrics.write(update, 0, figures | result.calibration)
-            save_film(run, result.rollouts[0])
-            progress.update(0, return_=result.reward, cost=result.cost)
+            if parallel.is_main():
+                result = evaluate(agent, agent.config.env, training.evaluation_episodes)
+                result.append_to(run / "evaluations.jsonl", phase="offline", update=update, frames=0, cost_regret=None)
+                figures = {"evaluation/return": result.reward, "evaluation/cost": result.cost}
+                metrics.write(update, 0, figures | result.calibration)
+                save_film(run, result.rollouts[0])
+                progress.update(0, return_=result.reward, cost=result.cost)
             loop["evaluated"] = update
-            save_checkpoint(run, agent, loop, sampler)
+            _save(run, agent, loop, sampler)
         if update >= total:
             return
         learn = agent.update if update >= training.model_updates else agent.update_model
-        metrics.add(learn(replay.sample(training.batch_size, training.sequence_length, sampler)))
+        metrics.add(learn(replay.sample(rows, training.sequence_length, sampler)))
         loop["update"] = update = update + 1
         progress.update()
         if update % training.log_every == 0 or update == total:
             metrics.write(update, 0, metrics.averages())
-        if update % training.checkpoint_every == 0 or update == total or stop.requested:
-            save_checkpoint(run, agent, loop, sampler)
-        if stop.requested:
+        stopping = parallel.any_of(stop.requested)
+        if update % training.checkpoint_every == 0 or update == total or stopping:
+            _save(run, agent, loop, sampler)
+        if stopping:
             raise Interrupted(run)
