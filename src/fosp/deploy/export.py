@@ -17,7 +17,7 @@ from fosp.agents.base import ModelBasedAgent
 from fosp.config import save_config
 from fosp.data import Dataset, check_compatible
 from fosp.deploy.guard import Guard, calibrate
-from fosp.deploy.policy import FACTS, GRAPH, POLICY_VERSION
+from fosp.deploy.policy import FACTS, GRAPH, POLICY_VERSION, load_graph
 from fosp.errors import InputError
 from fosp.models.rssm import Latent
 from fosp.training.trained import load_trained
@@ -115,7 +115,7 @@ def export_policy(
             "guard": None if guard is None else dataclasses.asdict(guard),
         }
         (fresh / FACTS).write_text(json.dumps(facts, indent=2))
-        difference, milliseconds = _check(agent, torch.export.load(fresh / GRAPH).module(), speed)
+        difference, milliseconds = _check(agent, load_graph(fresh / GRAPH), speed)
         if difference > TOLERANCE:
             raise RuntimeError(f"The exported graph differs from the agent by {difference:.1e}; it was not kept.")
         fresh.rename(out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -57,7 +58,7 @@ class Policy:
     def __init__(self, path: Path, seed: int = 0) -> None:
         facts = read_facts(path)
         try:
-            self._step = torch.export.load(path / GRAPH).module()
+            self._step = load_graph(path / GRAPH)
         except Exception as error:  # damage shows as whatever the reader happens to stumble over
             first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise InputError(f"{path / GRAPH} is missing or damaged ({first}): export the policy again.") from None
@@ -99,6 +100,13 @@ class Policy:
         estimate = float(violation)
         alarm = self.threshold is not None and estimate > self.threshold
         return Decision(action[0].numpy(), estimate, alarm, PolicyState(h, z, action))
+
+
+def load_graph(path: Path) -> torch.nn.Module:
+    """The exported graph in `path`, ready to be called."""
+    with warnings.catch_warnings():  # of weights that share memory, which are on the CPU here
+        warnings.filterwarnings("ignore", message="No complete tensor found")
+        return torch.export.load(path).module()
 
 
 def read_facts(path: Path) -> dict[str, Any]:
