@@ -37,6 +37,7 @@ VERBS = {
     "evaluate": Verb("evaluation", "evaluate", "reward and cost of an agent or a behaviour, on fixed seeds"),
     "diagnose": Verb("evaluation", "diagnose", "what an agent sees and foresees of recorded episodes"),
     "export": Verb("deployment", "export", "the policy of a run as a graph of one step, with a guard, to deploy"),
+    "run-robot": Verb("deployment", "run_robot", "a policy at a fixed rate, under its guard; records a dataset"),
     "report": Verb("evaluation", "report", "one HTML page from run directories"),
     "experiment list": Verb("experiment", "list_", "the paper's tables and figures that can be run"),
     "experiment run": Verb("experiment", "run", "run them on Ray, here or on a cluster; also goes on where it stopped"),

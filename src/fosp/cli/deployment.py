@@ -1,4 +1,4 @@
-"""From a run to a robot: export."""
+"""From a run to a robot: export, run-robot."""
 
 from __future__ import annotations
 
@@ -42,3 +42,41 @@ def export(
             print(f"Of {guard.violating} episodes with one it foresees {guard.caught:.0%}{lead}.")
     else:
         print("It has no guard: give held-out episodes with --calibration to let it stop before a violation.")
+
+
+def run_robot(
+    *,
+    from_: From,
+    env: str | None = None,
+    episodes: int = 1,
+    rate: float | None = None,
+    guard: bool = True,
+    dead_man: bool = False,
+    log: Path | None = None,
+    seed: int = 0,
+) -> None:
+    """Let a policy act at a fixed rate, under a guard, and record what happens.
+
+    The guard stops the arm when the estimated probability of a violation exceeds the policy's threshold.
+
+    Args:
+        from_: Directory of an exported policy, or a run directory (which has no guard).
+        env: Environment id (default: the one that the policy was trained in).
+        episodes: How many episodes.
+        rate: Steps a second; 0: as fast as it goes (default: the arm's own rate, else 0).
+        guard: Whether an alarm stops the arm.
+        dead_man: Go on only while a key is held down.
+        log: Dataset to make of the episodes, for fine-tuning or for a look.
+        seed: Reset seed of the first episode.
+    """
+    from fosp.deploy.drive import drive
+
+    rides = drive(from_, env=env, episodes=episodes, rate=rate, guard=guard, dead_man=dead_man, log=log, seed=seed)
+    for number, r in enumerate(rides):
+        sums = f"reward {r.episode.total_reward:.1f}, cost {r.episode.total_cost:.1f}" if r.episode else "nothing done"
+        print(
+            f"Episode {number}: {r.ended} after {r.steps} steps, {sums}; highest estimate {r.violation:.3f}; "
+            f"{r.late} late, slowest decision {1000 * r.slowest:.1f} ms."
+        )
+    if log is not None:
+        print(f"Recorded: {log}.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -10,8 +10,7 @@ import numpy as np
 import torch
 from gymnasium import spaces
 
-from fosp.agents.base import Agent
-from fosp.config import Config
+from fosp.config import Config, EnvConfig
 from fosp.data import Dataset, DatasetWriter, Episode, ObservationSpec, Replay, load_replay
 from fosp.errors import InputError
 from fosp.training.checkpoint import checkpoint_info
@@ -67,14 +66,14 @@ class EpisodeStore:
 
     Args:
         path: ``run/episodes``.
-        config: settings of the run.
-        agent: whose observations and actions are stored.
+        env: the environment.
+        shapes: of each observation. actions: size of the action.
     """
 
-    def __init__(self, path: Path, config: Config, agent: Agent) -> None:
+    def __init__(self, path: Path, env: EnvConfig, shapes: Mapping[str, tuple[int, ...]], actions: int) -> None:
         self.path = path
         boxes: dict[str, spaces.Space] = {}
-        for key, shape in agent.spaces.items():
+        for key, shape in shapes.items():
             boxes[key] = (
                 spaces.Box(0, 255, shape, np.uint8)
                 if key == "image"
@@ -82,10 +81,10 @@ class EpisodeStore:
             )
         self._writer = DatasetWriter(
             path,
-            env_id=config.env.id,
+            env_id=env.id,
             observation_space=spaces.Dict(boxes),
-            action_space=spaces.Box(-1, 1, (agent.actions,), np.float32),
-            metadata={"action_repeat": config.env.action_repeat},
+            action_space=spaces.Box(-1, 1, (actions,), np.float32),
+            metadata={"action_repeat": env.action_repeat},
         )
 
     def __enter__(self) -> EpisodeStore:

@@ -175,7 +175,7 @@ def _learn(
     resuming: bool,
 ) -> None:
     """The loop, from where `counters` stand; the run's own episodes join the replay first."""
-    store = EpisodeStore(run / "episodes", agent.config, agent)
+    store = EpisodeStore(run / "episodes", agent.config.env, agent.spaces, agent.actions)
     for episode in store.load(counters.episodes):
         replay.add(episode)
     loop: dict[str, object] = {"phase": "online", "datasets": [str(path) for path in datasets]}

@@ -66,7 +66,7 @@ def rollout(
     """
     count = environments.num_envs
     padded = list(seeds) + [int(seeds[-1]) + 1 + i for i in range(count - len(seeds))]
-    recorders = [_Recorder(seed) for seed in seeds]
+    recorders = [Recorder(seed) for seed in seeds]
     observation, _ = environments.reset(seed=padded)  # type: ignore[arg-type]
     for i, recorder in enumerate(recorders):
         recorder.see({key: value[i] for key, value in observation.items()})
@@ -101,7 +101,7 @@ def _is_signal(name: str) -> bool:
     return name == "frames" or name == "cost" or name.startswith("cost_")
 
 
-class _Recorder:
+class Recorder:
     """Collects one episode."""
 
     def __init__(self, seed: int) -> None:
@@ -114,6 +114,7 @@ class _Recorder:
         self.terminated = self.truncated = False
 
     def see(self, observation: dict[str, np.ndarray]) -> None:
+        """The first observation; the others come with `step`."""
         # Vector environments reuse their observation arrays.
         self.observations.append({key: np.array(value) for key, value in observation.items()})
 
@@ -127,6 +128,7 @@ class _Recorder:
         observation: dict[str, np.ndarray],
         thoughts: dict[str, Any],
     ) -> None:
+        """An action, and what it led to; `signals` are cost, cost_<kind> and frames."""
         self.actions.append(action.copy())
         self.rewards.append(reward)
         self.signals.append(signals)
@@ -135,6 +137,7 @@ class _Recorder:
         self.see(observation)
 
     def finish(self, behaviour: str) -> Rollout:
+        """The episode, as played by `behaviour`."""
         kinds = sorted({key for signals in self.signals for key in signals if key.startswith("cost_")})
         episode = Episode(
             observations={key: np.stack([o[key] for o in self.observations]) for key in self.observations[0]},

@@ -1,0 +1,75 @@
+"""Episodes of a policy in an environment, from the directories that a user has."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+from fosp.config import load_config
+from fosp.deploy.control import Ride, keyboard, ride
+from fosp.deploy.export import export_policy
+from fosp.deploy.policy import FACTS, Policy
+from fosp.envs import make_env
+from fosp.errors import InputError
+from fosp.training.data import EpisodeStore
+from fosp.training.rollout import observation_spaces
+
+
+def drive(
+    source: Path,
+    *,
+    env: str | None = None,
+    episodes: int = 1,
+    rate: float | None = None,
+    guard: bool = True,
+    dead_man: bool = False,
+    log: Path | None = None,
+    seed: int = 0,
+) -> list[Ride]:
+    """Play `episodes` episodes under `fosp.deploy.control.ride`; see `fosp run-robot` for the arguments.
+
+    Raises:
+        InputError: the policy does not fit the environment, has no threshold although a guard is wanted, or the log is
+            there already.
+    """
+    if episodes < 1:
+        raise InputError(f"--episodes is {episodes}: it must be at least 1.")
+    if log is not None and log.exists():
+        raise InputError(f"{log} is there already: give another directory to --log.")
+    with ExitStack() as stack:
+        path = source
+        if not (source / FACTS).exists() and (source / "checkpoint").exists():
+            path = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "policy"
+            export_policy(source, path)
+        policy = Policy(path)
+        if guard and policy.threshold is None:
+            raise InputError(
+                f"{source} has no guard: export the run with --calibration and drive with that, or say --no-guard."
+            )
+        config = load_config(path / "config.yaml").env
+        config = config if env is None else dataclasses.replace(config, id=env)
+        world = stack.enter_context(
+            closing(make_env(config.id, observation=config.observation, action_repeat=config.action_repeat))
+        )
+        if observation_spaces(world) != (policy.spaces, policy.actions):
+            needs = f"{policy.spaces} and {policy.actions} actions"
+            raise InputError(f"The policy in {source} needs {needs}; {config.id} has others.")
+        arm = getattr(world.unwrapped, "backend", None)
+        own = arm.control_hz if arm is not None else 0.0
+        hertz = own if rate is None else rate
+        if hertz < 0:
+            raise InputError(f"--rate is {rate}: it must be 0 or more steps a second.")
+        held: Callable[[], bool] = stack.enter_context(keyboard()) if dead_man else lambda: True
+        store = None
+        if log is not None:
+            store = stack.enter_context(EpisodeStore(log, config, policy.spaces, policy.actions))
+        rides = []
+        for i in range(episodes):
+            made = ride(policy, world, seed + i, period=1 / hertz if hertz else 0.0, guard=guard, held=held)
+            rides.append(made)
+            if store is not None and made.episode is not None:
+                store.add(len(rides) - 1, made.episode)
+        return rides
