@@ -135,9 +135,10 @@ class BehaviourConfig:
     """Violation probability of the untrained head: the backup's max forgets a higher start only slowly."""
     multiplier: float = 0.01
     """lambda_p at the start (Eq. 17)."""
-    penalty: float = 3e-5
-    """mu at the start (Eq. 17). The multiplier climbs by mu/2 times V_c an update: the paper's 1e-6 counts on 125,000
-    updates, this on some thousand."""
+    penalty: float = 5e-4
+    """mu at the start (Eq. 17): the dial between reward and safety. The multiplier climbs by mu/2 times V_c an update,
+    without end, so that mu goes with the number of updates: the paper's 1e-6 counts on 125,000, this on eight thousand.
+    docs/results.md shows what 3e-5 to 3e-3 make of reward and cost."""
     penalty_growth: float = 5e-9
     """nu of Eq. 27: relative growth of mu per update."""
     expansion_inverse_temperature: float = 2000.0
@@ -173,9 +174,9 @@ class TrainingConfig:
     """Steps in a sequence."""
     offline_updates: int = 12_000
     """Gradient updates before going online."""
-    model_updates: int = 0
+    model_updates: int = 4_000
     """Of those, the first so many teach the world model alone: cheaper, and nothing is learned from a model that knows
-    nothing yet. 0: everything learns from the start, as in the paper."""
+    nothing yet. 0, as in the presets test and paper: everything learns from the start."""
     world_model: str = ""
     """Run whose world model is taken over and stays as it is offline, so that updates are cheaper and methods can be
     compared on one model; empty: it is learned. Fine-tuning always learns it."""
@@ -403,6 +404,7 @@ PRESETS: dict[str, Config] = {
             batch_size=4,
             sequence_length=8,
             offline_updates=20,
+            model_updates=0,
             online_frames=2_000,
             prefill_episodes=1,
             train_ratio=1.0,
@@ -449,6 +451,7 @@ PRESETS: dict[str, Config] = {
         training=TrainingConfig(
             batch_size=64,
             offline_updates=125_000,
+            model_updates=0,
             online_frames=500_000,
             train_ratio=512.0,
             evaluate_every=12_500,

@@ -25,6 +25,7 @@ OFFLINE_UPDATES = {"fosp": 800, "bc": 800}
 """Gradient updates offline, by agent."""
 TRAINING: dict[str, Any] = {
     "batch_size": 8,
+    "model_updates": 0,
     "online_frames": 16_000,
     "train_ratio": 16.0,
     "evaluate_every": 400,
