@@ -16,8 +16,9 @@ def test_threshold_is_the_kth_smallest():
 
 def test_no_more_false_alarms_than_promised():
     random = np.random.default_rng(0)
-    alarms = [random.exponential() > conformal_threshold(random.exponential(size=19), 0.1) for _ in range(20_000)]
-    assert np.mean(alarms) == pytest.approx(0.1, abs=0.01)  # exactly 2 / 20 where nothing is tied
+    alarms = [random.exponential() > conformal_threshold(random.exponential(size=18), 0.1) for _ in range(20_000)]
+    # Where nothing is tied it is the largest of 19, of which the 18 are the others, that sets it off: 1 / 19.
+    assert np.mean(alarms) == pytest.approx(1 / 19, abs=0.006)
 
 
 @pytest.mark.parametrize(("count", "alpha"), [(8, 0.1), (0, 0.5)])

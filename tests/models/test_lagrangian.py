@@ -96,3 +96,16 @@ def test_phi_uses_the_modules_own_state():
     np.testing.assert_allclose(
         module.phi(torch.tensor([3.0, -9.0])), [phi(3, 0.25, 0.1), phi(-9, 0.25, 0.1)], rtol=1e-6
     )
+
+
+def test_a_limit_stops_the_multiplier_and_nothing_else():
+    free, limited = Multiplier(0.5, 0.2, 0.1), Multiplier(0.5, 0.2, 0.1, limit=0.8)
+    for _ in range(5):
+        before = float(limited.multiplier), float(limited.penalty)
+        for multiplier in (free, limited):
+            multiplier.update(torch.tensor(1.5))
+        assert float(limited.multiplier) == pytest.approx(min(0.8, before[0] + before[1] / 2 * 1.5))
+    assert float(free.multiplier) > float(limited.multiplier) == 0.8
+    assert float(limited.penalty) == float(free.penalty)
+    limited.update(torch.tensor(-1.0))
+    assert float(limited.multiplier) < 0.8

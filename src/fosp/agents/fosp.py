@@ -39,7 +39,7 @@ class FOSP(ImaginingAgent):
         self.reward_critic = Critic(*size, c.reward_expectile)
         self.cost_critic = Critic(*size, c.cost_expectile)
         self.reachability = Reachability(features, c.units, c.layers, c.reach_initial)
-        self.multiplier = Multiplier(c.multiplier, c.penalty, c.penalty_growth)
+        self.multiplier = Multiplier(c.multiplier, c.penalty, c.penalty_growth, c.multiplier_limit)
         self.feasible_value = None if c.augmented_lagrangian else FeasibleValue(*size)
         self.reward_scale, self.cost_scale = Scale(c.advantage_scale), Scale(c.advantage_scale)
         self.register_buffer("reward_bound", torch.tensor(0.0))

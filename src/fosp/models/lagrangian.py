@@ -4,6 +4,8 @@ methods", 2020)."""
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -25,9 +27,10 @@ class Multiplier(nn.Module):
     multiplier: Tensor
     penalty: Tensor
 
-    def __init__(self, multiplier: float, penalty: float, growth: float) -> None:
+    def __init__(self, multiplier: float, penalty: float, growth: float, limit: float = 0.0) -> None:
+        """lambda_p and mu at the start, nu, and the largest lambda_p (0: none)."""
         super().__init__()
-        self.growth = growth
+        self.growth, self.limit = growth, limit or math.inf
         self.register_buffer("multiplier", torch.tensor(multiplier, dtype=torch.float64))
         self.register_buffer("penalty", torch.tensor(penalty, dtype=torch.float64))
 
@@ -39,7 +42,7 @@ class Multiplier(nn.Module):
     def update(self, value: Tensor) -> None:
         """Eq. 27 with the mean cost value (); mu never decreases and stops at 1 (or where it started, if above)."""
         value = parallel.average(value)
-        self.multiplier.copy_((self.multiplier + self.penalty / 2 * value).clamp(min=0))
+        self.multiplier.copy_((self.multiplier + self.penalty / 2 * value).clamp(0, self.limit))
         self.penalty.copy_(torch.maximum(self.penalty, (self.penalty * (1 + self.growth)).clamp(max=1.0)))
 
 
