@@ -144,7 +144,7 @@ def test_play_insets_what_the_robot_sees(tmp_path, monkeypatch):
 
 
 def test_collect_records_a_trained_agent(home):
-    words = ["collect", "--env", SCENE, "--policy", home / "run", "--out", home / "own", "--device", "cpu"]
+    words = ["collect", "--policy", home / "run", "--out", home / "own", "--device", "cpu"]
     assert run(*words, "--episodes", 2, "--seed", 30) == 0
     assert run(*words, "--episodes", 3, "--seed", 30) == 0
     data = Dataset(home / "own")

@@ -15,7 +15,7 @@ Datasets = Annotated[tuple[Path, ...], tyro.conf.Positional]
 
 def collect(
     *,
-    env: str = "SafetyPointGoal1-v0",
+    env: str | None = None,
     policy: tuple[str, ...] = ("safe", "unsafe", "random"),
     episodes: int = 60,
     out: Path,
@@ -29,7 +29,7 @@ def collect(
     """Record episodes into a dataset; stopped at any moment, the same command goes on after the last whole episode.
 
     Args:
-        env: Environment id (see fosp envs).
+        env: Environment id, see fosp envs (default: SafetyPointGoal1-v0, or the run directory's).
         policy: Scripted behaviours that take turns, also in proportions (safe=2 random=1), or one run directory.
         episodes: Episodes that the dataset is to have in the end.
         out: Dataset directory; a Minari dataset.
@@ -42,6 +42,7 @@ def collect(
     """
     from fosp.cli.policies import is_behaviour, turns
     from fosp.cli.recording import record_agent
+    from fosp.config import EnvConfig
     from fosp.data import collect as play
     from fosp.training.progress import make_progress
 
@@ -50,7 +51,7 @@ def collect(
     try:
         if all(is_behaviour(word) for word in policy):
             play(
-                env,
+                env or EnvConfig().id,
                 turns(policy),
                 episodes,
                 out,

@@ -9,28 +9,28 @@ import torch
 
 from fosp.agents.base import Mode
 from fosp.cli.policies import is_behaviour
-from fosp.config import EnvConfig, env_config, load_config
+from fosp.config import EnvConfig, env_config
 from fosp.data import DatasetWriter, Episode
 from fosp.data.collect import play_episode
 from fosp.envs import make_env
 from fosp.envs.behaviours import make_behaviour
 from fosp.training.progress import Progress
 from fosp.training.rollout import open_environments, rollout
-from fosp.training.trained import check_fits, load_trained
+from fosp.training.trained import check_fits, env_of, load_trained
 
 
 def record_agent(
-    run: Path, env: str, episodes: int, out: Path, seed: int, mode: Mode, device: str, progress: Progress
+    run: Path, env: str | None, episodes: int, out: Path, seed: int, mode: Mode, device: str, progress: Progress
 ) -> None:
-    """Play the agent of `run` until the dataset `out` has `episodes` episodes, from seeds seed, seed + 1, ..."""
+    """Play the agent of `run` until the dataset `out` has `episodes` episodes, from seeds seed, seed + 1, ...; `env` is its own if None."""
     agent = load_trained(run, device).agent
-    config = dataclasses.replace(load_config(run / "config.yaml").env, id=env)
+    config = env_of(run, env)
     world = open_environments(config, 1)
     try:
-        check_fits(agent, world, env)
+        check_fits(agent, world, config.id)
         writer = DatasetWriter(
             out,
-            env_id=env,
+            env_id=config.id,
             observation_space=world.single_observation_space,
             action_space=world.single_action_space,
             metadata={
@@ -59,8 +59,7 @@ def record_one(policy: str, env: str | None, seed: int, device: str) -> tuple[En
         finally:
             world.close()
     agent = load_trained(Path(policy), device).agent
-    config = load_config(Path(policy) / "config.yaml").env
-    config = dataclasses.replace(config, id=env or config.id)
+    config = env_of(Path(policy), env)
     worlds = open_environments(config, 1)
     try:
         check_fits(agent, worlds, config.id)
