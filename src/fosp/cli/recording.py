@@ -22,7 +22,10 @@ from fosp.training.trained import check_fits, env_of, load_trained
 def record_agent(
     run: Path, env: str | None, episodes: int, out: Path, seed: int, mode: Mode, device: str, progress: Progress
 ) -> None:
-    """Play the agent of `run` until the dataset `out` has `episodes` episodes, from seeds seed, seed + 1, ...; `env` is its own if None."""
+    """Play the agent of `run` until the dataset `out` has `episodes` episodes, from seeds seed, seed + 1, ...
+
+    `env` is the run's own if None.
+    """
     agent = load_trained(run, device).agent
     config = env_of(run, env)
     world = open_environments(config, 1)
