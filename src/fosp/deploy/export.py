@@ -6,6 +6,7 @@ import dataclasses
 import json
 import shutil
 import time
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,7 +100,9 @@ def export_policy(
     fresh.mkdir(parents=True)
     try:
         program = _program(agent, speed)
-        torch.export.save(program, fresh / GRAPH)
+        with warnings.catch_warnings():  # of weights that share memory, which is no harm on the CPU
+            warnings.filterwarnings("ignore", message="No complete tensor found")
+            torch.export.save(program, fresh / GRAPH)
         save_file({n: v.detach().contiguous() for n, v in agent.state_dict().items()}, fresh / "weights.safetensors")
         save_config(config, fresh / "config.yaml")
         rssm = agent.world_model.rssm

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -104,9 +103,7 @@ class Policy:
 
 def load_graph(path: Path) -> torch.nn.Module:
     """The exported graph in `path`, ready to be called."""
-    with warnings.catch_warnings():  # of weights that share memory, which are on the CPU here
-        warnings.filterwarnings("ignore", message="No complete tensor found")
-        return torch.export.load(path).module()
+    return torch.export.load(path).module()
 
 
 def read_facts(path: Path) -> dict[str, Any]:
