@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 import torch
 
@@ -139,3 +141,16 @@ def test_cpo_keeps_to_its_trust_region_and_recovers_from_an_infeasible_start(tmp
     assert all(entry.get("actor/divergence", 0) <= 0.0101 for entry in free + logged)
     assert mean(logged[-20:], "train/cost") < 3.5
     assert mean(logged[-20:], "train/return") > 12
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_without_the_extra_it_says_what_to_install(name, monkeypatch):
+    for module in list(sys.modules):
+        if module.split(".")[0] in ("stable_baselines3", "sb3_contrib") or module in (
+            "fosp.agents.on_policy", "fosp.agents.cpo", "fosp.agents.ppo_lagrangian",
+        ):  # fmt: skip
+            monkeypatch.delitem(sys.modules, module)
+    for module in ("stable_baselines3", "sb3_contrib"):
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(InputError, match=r"pip install \"fosp\[baselines\]\""):
+        make_agent(settings(agent=name), {"vector": (2,)}, 1, CPU)
