@@ -29,7 +29,7 @@ def weights(run, part):
 
 @pytest.mark.parametrize("agent", ["fosp", "bc", "dreamer", "safe_dreamer", "recovery_rl"])
 def test_the_world_model_stays_and_the_behaviour_learns(source, tmp_path, agent):
-    config = settings(agent=agent, training__world_model=str(source / "bc"))
+    config = settings(agent=agent, training__world_model=str(source / "bc"), training__model_updates=9)  # of no account
     fresh = settings(agent=agent, training__world_model=str(source / "bc"), training__offline_updates=1)
     pretrain(config, [source / "line"], tmp_path / "run")
     pretrain(fresh, [source / "line"], tmp_path / "fresh")

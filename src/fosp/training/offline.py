@@ -163,7 +163,8 @@ def _train(
             _save(run, agent, loop, sampler)
         if update >= total:
             return
-        learn = agent.update if update >= training.model_updates else agent.update_model
+        ready = agent.model_fixed or update >= training.model_updates
+        learn = agent.update if ready else agent.update_model
         metrics.add(learn(replay.sample(rows, training.sequence_length, sampler)))
         loop["update"] = update = update + 1
         progress.update()
