@@ -135,8 +135,8 @@ class BehaviourConfig:
     """Violation probability of the untrained head: the backup's max forgets a higher start only slowly."""
     multiplier: float = 0.01
     """lambda_p at the start (Eq. 17)."""
-    multiplier_limit: float = 0.0
-    """Largest lambda_p (0: none, as in the paper). Costs in the data keep V_c above 0, so that without a limit the
+    multiplier_limit: float = 8.0
+    """Largest lambda_p (0: none, as in the preset paper). Costs in the data keep V_c above 0, so that without a limit the
     multiplier climbs as long as training lasts, until nothing but standing still is cheap enough."""
     penalty: float = 5e-4
     """mu at the start (Eq. 17): the dial between reward and safety. The multiplier climbs by mu/2 times V_c an update,
@@ -444,6 +444,7 @@ PRESETS: dict[str, Config] = {
             reach_gamma=0.99,
             beta_reward=10.0,
             beta_cost=10.0,
+            multiplier_limit=0.0,
             penalty=1e-6,
             expansion_inverse_temperature=10.0,
             expansion_start="fresh",
