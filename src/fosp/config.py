@@ -136,8 +136,8 @@ class BehaviourConfig:
     multiplier: float = 0.01
     """lambda_p at the start (Eq. 17)."""
     multiplier_limit: float = 8.0
-    """Largest lambda_p (0: none, as in the preset paper). Costs in the data keep V_c above 0, so that without a limit the
-    multiplier climbs as long as training lasts, until nothing but standing still is cheap enough."""
+    """Largest lambda_p (0: none, as in the preset paper). Costs in the data keep V_c above 0, so that without a limit
+    the multiplier climbs as long as training lasts, until nothing but standing still is cheap enough."""
     penalty: float = 5e-4
     """mu at the start (Eq. 17): the dial between reward and safety. The multiplier climbs by mu/2 times V_c an update,
     without end, so that mu goes with the number of updates: the paper's 1e-6 counts on 125,000, this on eight thousand.
