@@ -23,7 +23,7 @@ from fosp.data.collect import CollectTask
 from fosp.data.replay import Replay
 from fosp.experiments.grids import GRIDS, SCALES
 from fosp.experiments.plan import budget, expand
-from fosp.experiments.stages import Collect, Evaluated, Online, Stage
+from fosp.experiments.stages import Collect, Evaluated, Online, Pretrain, Stage, WorldModel
 from fosp.report.machine import describe_machine
 from fosp.training.evaluation import evaluate
 from fosp.training.offline import prepare
@@ -46,8 +46,11 @@ def main() -> None:
     for agent in ("fosp", "bc"):
         for observation in ("image", "vector"):
             config = change(settings, {"agent": agent, "env.observation": observation})
-            offline, online, episode = parts(config)
-            times = f"update offline {offline:.3f} s, online {online:.3f} s, episode {episode:.2f} s"
+            model, fixed, offline, online, episode = parts(config)
+            times = (
+                f"update of the model {model:.3f} s, on a fixed one {fixed:.3f} s, offline {offline:.3f} s, "
+                f"online {online:.3f} s, episode {episode:.2f} s"
+            )
             print(f"{agent}, {observation}: {times}")
     print(f"\n{'experiment':<18}{'core hours':>11}{f'hours on {args.cores}':>13}")
     for grid in GRIDS.values():
@@ -59,12 +62,16 @@ def seconds(stage: Stage, settings: Config) -> float:
     """Processor time of one stage, as if its task were SafetyPointGoal1."""
     if isinstance(stage, Collect):
         return stage.episodes * recording()
-    if not isinstance(stage, Evaluated):
+    if not isinstance(stage, WorldModel | Evaluated):
         return 0.0
     training, env = stage.config.training, stage.config.env
-    offline, online, episode = parts(
+    model, fixed, offline, online, episode = parts(
         change(settings, {"agent": stage.config.agent, "env.observation": env.observation})
     )
+    if isinstance(stage, WorldModel):
+        return stage.updates * model
+    if isinstance(stage, Pretrain) and len(stage.after) > 1:
+        offline = fixed
     if isinstance(stage, Online):
         evaluations, played = len(training.evaluate_at) + 1, training.online_frames / env.time_limit
     else:
@@ -83,8 +90,9 @@ def recording() -> float:
 
 
 @functools.cache
-def parts(config: Config) -> tuple[float, float, float]:
-    """Seconds of an update offline, of an update online, and of an episode."""
+def parts(config: Config) -> tuple[float, float, float, float, float]:
+    """Seconds of an update of the world model alone, of the behaviour alone, of both offline, of both online, and of an
+    episode."""
     prepare(config)
     replay = recorded(config.env.observation)
     agent = make_agent(config, replay.spec, replay.action_size)
@@ -94,9 +102,13 @@ def parts(config: Config) -> tuple[float, float, float]:
     def update() -> None:
         agent.update(replay.sample(training.batch_size, training.sequence_length, sampler))
 
+    model = timed(lambda: agent.update_model(replay.sample(training.batch_size, training.sequence_length, sampler)), 8)
+    agent.model_fixed = True
+    fixed = timed(update, 8)
+    agent.model_fixed = False
     offline = timed(update, 8)
     agent.start_online()
-    return offline, timed(update, 8), timed(lambda: evaluate(agent, config.env, 1), 1)
+    return model, fixed, offline, timed(update, 8), timed(lambda: evaluate(agent, config.env, 1), 1)
 
 
 @functools.cache

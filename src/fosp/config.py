@@ -138,6 +138,11 @@ class BehaviourConfig:
     multiplier_limit: float = 8.0
     """Largest lambda_p (0: none, as in the preset paper). Costs in the data keep V_c above 0, so that without a limit
     the multiplier climbs as long as training lasts, until nothing but standing still is cheap enough."""
+    cost_limit: float = 0.0
+    """Cost that an episode may have online: the multiplier climbs or falls by how far the robot's own episodes are
+    above or below it (dual ascent). 0: Eq. 27 on V_c, by which it only climbs, since V_c is never 0."""
+    cost_limit_rate: float = 0.1
+    """How far the multiplier moves for an excess of 1 in an episode (cost_limit > 0)."""
     penalty: float = 5e-4
     """mu at the start (Eq. 17): the dial between reward and safety. The multiplier climbs by mu/2 times V_c an update,
     without end, so that mu goes with the number of updates: the paper's 1e-6 counts on 125,000, this on eight thousand.

@@ -14,7 +14,7 @@ from fosp.errors import InputError
 from fosp.experiments import grids
 from fosp.experiments.grids import ABLATIONS, GRIDS, SCALES, STANDARD, Grid, Row
 from fosp.experiments.plan import expand, find, runs
-from fosp.experiments.stages import Collect, Evaluated, Finetune, Mix, Pretrain, Reference, Train
+from fosp.experiments.stages import Collect, Evaluated, Finetune, Mix, Pretrain, Reference, Train, WorldModel
 
 
 def named(stages, kind):
@@ -83,12 +83,12 @@ def test_a_longer_recording_serves_both_who_need_it():
 
 
 def test_scales_set_budgets_seeds_and_the_size_of_the_data():
-    for scale, seeds, safe, updates in (("test", 1, 2, 20), ("laptop", 1, 200, 12_000), ("paper", 5, 200, 125_000)):
+    for scale, seeds, safe, updates in (("test", 1, 2, 20), ("laptop", 1, 200, 6_000), ("paper", 5, 200, 125_000)):
         stages = expand(find(["table1"]), scale, only=["PointPush1"])
         pretrained = [stage for stage in stages if isinstance(stage, Pretrain) and stage.config.agent == "fosp"]
         assert len(pretrained) == seeds
         assert next(stage.episodes for stage in stages if isinstance(stage, Collect)) == safe
-        assert pretrained[0].updates == preset(scale).training.offline_updates == updates
+        assert [stage.updates for stage in pretrained] == [updates] * seeds
     # Section 7's counting: half a million frames are 62,500 updates.
     tuned = [stage for stage in stages if isinstance(stage, Finetune) and stage.config.agent == "fosp"]
     assert [stage.updates for stage in tuned] == [62_500] * 5
@@ -105,6 +105,51 @@ def test_pretraining_is_shared_where_only_fine_tuning_differs():
     ablated = next(stage for stage in stages if "reachability=False-online" in stage.name)
     assert not ablated.config.behaviour.reachability
     assert "reachability=False" in ablated.after[0]
+
+
+def test_where_the_scale_says_so_all_agents_of_one_dataset_and_seed_stand_on_one_world_model():
+    grid = Grid(
+        name="n",
+        title="t",
+        shows="s",
+        text="x",
+        rows=(
+            Row(group="g", label="a", changes={"behaviour.insample": False}),
+            Row(group="g", label="b", agent="safe_dreamer"),
+            Row(group="g", label="c", data={"safe": 3}),
+            Row(group="g", label="d", observation="vector"),
+            Row(group="g", label="e", changes={"world_model.units": 48}),
+            Row(group="g", label="f", phases="online"),
+        ),
+    )
+    stages = expand([grid], "laptop", seeds=[0, 1])
+    models = {stage.name: stage for stage in stages if isinstance(stage, WorldModel)}
+    shared = "models/PointGoal1-image-seed0"
+    assert set(models) == {
+        f"models/PointGoal1-{which}-seed{seed}"
+        for which in ("image", "image-safe3", "vector", "image-units=48")
+        for seed in (0, 1)
+    }
+    standing_on = {stage.name: stage.after[1] for stage in stages if isinstance(stage, Pretrain)}
+    assert standing_on["runs/fosp-PointGoal1-image-insample=False-offline-seed0"] == shared
+    assert standing_on["runs/safe_dreamer-PointGoal1-image-offline-seed0"] == shared
+    assert standing_on["runs/safe_dreamer-PointGoal1-image-offline-seed1"] == "models/PointGoal1-image-seed1"
+    assert standing_on["runs/fosp-PointGoal1-image-safe3-offline-seed0"] == "models/PointGoal1-image-safe3-seed0"
+    assert models["models/PointGoal1-image-units=48-seed0"].config.world_model.units == 48
+    training = models[shared].config.training
+    assert training.offline_updates == training.model_updates == SCALES["laptop"].model_updates
+    assert not [stage for stage in expand([grid], "paper") if isinstance(stage, WorldModel)]
+
+
+def test_settings_of_online_training_leave_pretraining_as_it_is(monkeypatch):
+    row = GRIDS["table1"].rows[0]
+    before = runs(row, "laptop", 0)
+    scale = dataclasses.replace(SCALES["laptop"], online={"behaviour.cost_limit": 2.5, "training.online_frames": 3_000})
+    monkeypatch.setitem(SCALES, "laptop", scale)
+    after = runs(row, "laptop", 0)
+    assert after.offline == before.offline
+    assert after.online.config.behaviour.cost_limit == 2.5
+    assert after.online.config.training.online_frames == 3_000
 
 
 def test_direct_online_has_twice_the_budget_and_no_data():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -173,6 +173,9 @@ class ModelBasedAgent(Agent):
 
     def see_bounds(self, reward: float, cost: float) -> None:
         """Told the largest reward and cost per step in the data, whenever they may have changed."""
+
+    def see_costs(self, costs: Sequence[float]) -> None:
+        """Told the cost of every episode that it has just played online."""
 
     def compile_losses(self) -> None:
         """Compile the world model's loss."""

@@ -7,6 +7,8 @@ real (posterior) as `data.features`, imagined (prior) as `dream.features`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -92,6 +94,17 @@ class FOSP(ImaginingAgent):
         self.reward_bound.fill_(discounted_bound(torch.tensor(max(reward, 0.0)), gamma, steps).item())
         self.cost_bound.fill_(discounted_bound(torch.tensor(max(cost, 0.0)), gamma, steps).item())
 
+    @property
+    def limited(self) -> bool:
+        """Whether the multiplier answers to the costs of the robot's own episodes, in place of V_c."""
+        return self.is_online and self.config.behaviour.cost_limit > 0
+
+    def see_costs(self, costs: Sequence[float]) -> None:
+        """Move lambda_p by how far these episodes are above or below the limit, if there is one."""
+        if self.limited:
+            c = self.config.behaviour
+            self.multiplier.ascend(sum(costs) - c.cost_limit * len(costs), c.cost_limit_rate)
+
     # ---------------------------------------------------------------- acting
 
     def policy(self, s: Tensor, mode: Mode, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
@@ -137,7 +150,8 @@ class FOSP(ImaginingAgent):
         for slow in (self.reward_critic, self.cost_critic, self.reachability, self.feasible_value):
             if slow is not None:
                 slow.update_slow(rate)
-        self.multiplier.update(more["value/cost"])
+        if not self.limited:
+            self.multiplier.update(more["value/cost"])
         metrics["multiplier/lambda"] = self.multiplier.multiplier.clone()
         metrics["multiplier/mu"] = self.multiplier.penalty.clone()
         return metrics | more

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from fosp.errors import InputError
-from fosp.experiments.stages import Evaluated, Stage
+from fosp.experiments.stages import Stage, Training
 from fosp.training.interrupts import Interrupted
 from fosp.training.progress import LineProgress, Progress
 
@@ -84,7 +84,7 @@ def _submit(ray: Any, stages: Sequence[Stage], root: Path, cpus: float, gpus: fl
     tasks: dict[str, Any] = {}
     for stage in stages:
         needs = [tasks[name] for name in stage.after if name in tasks]
-        resources = {"num_cpus": cpus, "num_gpus": gpus if isinstance(stage, Evaluated) else 0}
+        resources = {"num_cpus": cpus, "num_gpus": gpus if isinstance(stage, Training) else 0}
         retry = {"max_retries": RETRIES, "retry_exceptions": [Interrupted]}  # workers may be told to go, or just die
         call = task.options(name=stage.name, **resources, **retry)
         tasks[stage.name] = call.remote(stage, root, max(1, int(cpus)), *needs)

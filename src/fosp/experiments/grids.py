@@ -97,12 +97,33 @@ class Scale:
     """Evaluations during offline training."""
     episodes: int
     """Episodes of the evaluation that ends a run."""
+    model_updates: int = 0
+    """Updates of one world model for each dataset and seed, on which all agents are then pretrained; 0: each agent
+    learns its own, as in the paper."""
     changes: Mapping[str, Any] = field(default_factory=dict)
+    online: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of online training only: changing them leaves what was pretrained as it is."""
 
 
 SCALES = {
-    "test": Scale(seeds=1, data=0.01, evaluations=2, episodes=2, changes={"training.online_frames": 1_000}),
-    "laptop": Scale(seeds=1, data=1, evaluations=10, episodes=20, changes={"training.evaluation_episodes": 5}),
+    "test": Scale(
+        seeds=1, data=0.01, evaluations=2, episodes=2, model_updates=10, online={"training.online_frames": 1_000}
+    ),
+    "laptop": Scale(
+        seeds=1,
+        data=1,
+        evaluations=4,
+        episodes=20,
+        model_updates=16_000,
+        changes={
+            "behaviour.penalty": 1e-3,
+            "training.batch_size": 8,
+            "training.offline_updates": 6_000,
+            "training.model_updates": 0,
+            "training.evaluation_episodes": 5,
+        },
+        online={"training.online_frames": 20_000, "training.train_ratio": 64.0},
+    ),
     "paper": Scale(seeds=5, data=1, evaluations=10, episodes=20),
 }
 

@@ -60,11 +60,12 @@ def _facts(grid: Grid, scale: str, seeds: Sequence[int], outcomes: Sequence[Outc
     seconds = sum(run.metrics[-1]["seconds"] for run in made if run.metrics)
     machines = [run.machine for run in made if run.machine]
     dates = sorted({machine["date"] for machine in machines if "date" in machine})
-    training = budget(scale).training
+    training, model = budget(scale).training, SCALES[scale].model_updates
     asked = f" --seeds {' '.join(map(str, seeds))}" if seeds else ""
     rows = {
         "Scale": f"`{scale}`: {training.offline_updates:,} updates offline, {training.online_frames:,} frames online, "
-        f"batches of {training.batch_size} x {training.sequence_length}",
+        f"batches of {training.batch_size} x {training.sequence_length}"
+        + (f"; all agents on one world model of {model:,} updates for each dataset and seed" if model else ""),
         "Seeds": _list(map(str, seeds_of(scale, seeds))),
         "Finished": f"{sum(share == 1 for share in done.values())} of {len(done)} runs, {seconds / 3600:.1f} hours",
         "Machine": _list(f"{m['processor']}, {m['memory']}, accelerator: {m['accelerator']}" for m in machines),

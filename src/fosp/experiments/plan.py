@@ -11,7 +11,7 @@ from fosp.config import Config, change, env_config, preset
 from fosp.envs.behaviours import BEHAVIOURS
 from fosp.errors import InputError
 from fosp.experiments.grids import GRIDS, ONLINE_ONLY, SCALES, STANDARD, Grid, Row, short
-from fosp.experiments.stages import Collect, Finetune, Mix, Online, Pretrain, Reference, Stage, Train
+from fosp.experiments.stages import Collect, Finetune, Mix, Online, Pretrain, Reference, Stage, Train, WorldModel
 from fosp.training.evaluation import behaviour_label
 from fosp.training.online import without_offline_actor
 
@@ -40,9 +40,9 @@ def seeds_of(scale: str, seeds: Sequence[int] = ()) -> tuple[int, ...]:
     return tuple(seeds) or tuple(range(SCALES[scale].seeds))
 
 
-def budget(scale: str) -> Config:
-    """The settings of a scale, those of single rows aside."""
-    return change(preset(scale), SCALES[scale].changes)
+def budget(scale: str, online: bool = True) -> Config:
+    """The settings of a scale, those of single rows aside; without those that are for online training only, if so."""
+    return change(preset(scale), {**SCALES[scale].changes, **(SCALES[scale].online if online else {})})
 
 
 def expand(grids: Sequence[Grid], scale: str, seeds: Sequence[int] = (), only: Sequence[str] = ()) -> list[Stage]:
@@ -65,7 +65,7 @@ def expand(grids: Sequence[Grid], scale: str, seeds: Sequence[int] = (), only: S
                 made = runs(row, scale, seed)
                 names = [stage.name for stage in made if stage]
                 if not only or any(word in name for word in only for name in names):
-                    for stage in _with_data(row, scale, made):
+                    for stage in _with_needs(row, scale, seed, made):
                         stages[stage.name] = _larger(stages.get(stage.name, stage), stage)
     if not stages:
         raise InputError(f"no run of {', '.join(grid.name for grid in grids)} has {' or '.join(only)} in its name.")
@@ -92,7 +92,7 @@ def runs(row: Row, scale: str, seed: int) -> Runs:
     before = dataclasses.replace(row, changes={k: v for k, v in row.changes.items() if k not in ONLINE_ONLY})
     offline = Pretrain(
         name=f"runs/{_name(before)}-offline-seed{seed}",
-        after=(_dataset(row, scale).name,),
+        after=(_dataset(row, scale).name, *(stage.name for stage in _model(row, scale, seed))),
         config=_offline(before, scale, seed),
         episodes=episodes,
     )
@@ -113,15 +113,37 @@ def _check_installed(grid: Grid, row: Row) -> None:
         raise InputError(f"experiment {grid.name} names '{row.agent}', which is not installed: {', '.join(known)} are.")
 
 
-def _with_data(row: Row, scale: str, made: Runs) -> Iterator[Stage]:
-    """The runs of a row after the stages that make their dataset."""
+def _with_needs(row: Row, scale: str, seed: int, made: Runs) -> Iterator[Stage]:
+    """The runs of a row after the stages that make their dataset and their world model."""
     if isinstance(made.offline, Pretrain):
         dataset = _dataset(row, scale)
         env = dataclasses.replace(made.offline.config.env, observation="both")
         for name, (behaviour, episodes) in zip(dataset.after, dataset.counts.items(), strict=True):
             yield Collect(name=name, env=env, behaviour=behaviour, episodes=episodes)
         yield dataset
+        yield from _model(row, scale, seed)
     yield from (stage for stage in made if stage)
+
+
+def _model(row: Row, scale: str, seed: int) -> Iterator[WorldModel]:
+    """The world model that a row's agents share with others of its dataset and seed, where the scale has one.
+
+    It is learned as any agent learns it, before there is a behaviour; `bc` has the least besides.
+    """
+    if updates := SCALES[scale].model_updates:
+        its = {name: value for name, value in row.changes.items() if name.startswith(("env.", "world_model."))}
+        before = dataclasses.replace(row, agent="bc", changes=its)
+        alone = {
+            "behaviour": preset(scale).behaviour,
+            "training.offline_updates": updates,
+            "training.model_updates": updates,
+            "training.evaluate_every": 0,
+        }
+        yield WorldModel(
+            name=f"models/{_name(before).removeprefix('bc-')}-seed{seed}",
+            after=(_dataset(row, scale).name,),
+            config=change(_config(before, scale, seed, row.env), alone),
+        )
 
 
 def _dataset(row: Row, scale: str) -> Mix:
@@ -141,9 +163,9 @@ def _name(row: Row) -> str:
     return "-".join(parts)
 
 
-def _config(row: Row, scale: str, seed: int, env: str) -> Config:
+def _config(row: Row, scale: str, seed: int, env: str, online: bool = False) -> Config:
     usual = {"agent": row.agent, "seed": seed, "env": dataclasses.replace(env_config(env), observation=row.observation)}
-    return change(change(budget(scale), usual), row.changes)
+    return change(change(budget(scale, online), usual), row.changes)
 
 
 def _offline(row: Row, scale: str, seed: int) -> Config:
@@ -153,7 +175,7 @@ def _offline(row: Row, scale: str, seed: int) -> Config:
 
 
 def _online(row: Row, scale: str, seed: int, env: str) -> Config:
-    config = _config(row, scale, seed, env)
+    config = _config(row, scale, seed, env, online=True)
     budget = config.training.online_frames
     marks = tuple(round(mark * budget) for mark in row.marks if mark < row.frames)
     frames = round(row.frames * budget)

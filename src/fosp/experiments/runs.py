@@ -54,10 +54,13 @@ def complete(run: Path, config: Config, learn: Callable[[bool], None]) -> None:
 
 
 def check_same_settings(run: Path, config: Config) -> None:
-    """Raise `InputError` naming the first setting of `run` that differs from `config`, the device aside."""
+    """Raise `InputError` naming the first setting of `run` that differs from `config`.
+
+    The device may differ, and the world model's path, which depends on where the experiments are.
+    """
     made, wanted = dict(flatten(load_config(run / "config.yaml"))), dict(flatten(config))
     for name in made:
-        if name != "device" and made[name] != wanted[name]:
+        if name not in ("device", "training.world_model") and made[name] != wanted[name]:
             raise InputError(
                 f"{run} was made with {name} = {made[name]}, not {wanted[name]}: move it away, or choose another place."
             )

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from fosp.config import Config, EnvConfig, save_config
+from fosp.config import Config, EnvConfig, change, save_config
 from fosp.data import Dataset, collect, mix
 from fosp.data.storage import METADATA_NAME
 from fosp.envs.behaviours import BEHAVIOURS
@@ -88,31 +88,23 @@ class Mix(Stage):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluated(Stage):
-    """A run that ends with an evaluation of `episodes` episodes."""
+class Training(Stage):
+    """A run."""
 
     config: Config
-    episodes: int
 
     def share_done(self, root: Path) -> float:
         run = root / self.name
         if not (run / "config.yaml").exists():
             return 0.0
         check_same_settings(run, self.config)
-        return share_done(run) if self.is_measured(run) else min(share_done(run), 0.99)
-
-    def is_measured(self, run: Path) -> bool:
-        """Whether the last state of the agent was evaluated long enough."""
-        found = [item for item in load_evaluations(run) if item.agent == self.config.agent and item.mode == "mean"]
-        return any(item.update == found[-1].update and len(item.returns) >= self.episodes for item in found)
+        return share_done(run)
 
     def do(self, root: Path, progress: Progress, workers: int) -> None:
         run = root / self.name
         complete(run, self.config, lambda resume: self.learn(root, run, progress, resume))
         if not (run / "machine.json").exists():  # a worker died after the last checkpoint
             save_machine(run / "machine.json")
-        if not self.is_measured(run):
-            measure_agent(run, self.episodes, progress, device=self.config.device)
 
     @property
     @abstractmethod
@@ -125,8 +117,8 @@ class Evaluated(Stage):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pretrain(Evaluated):
-    """Offline training on the dataset that `after` names."""
+class WorldModel(Training):
+    """A world model alone, learned from the dataset that `after` names; there is nothing to evaluate."""
 
     @property
     def updates(self) -> int:
@@ -134,6 +126,41 @@ class Pretrain(Evaluated):
 
     def learn(self, root: Path, run: Path, progress: Progress, resume: bool) -> None:
         learn_offline(self.config, [root / name for name in self.after], run, progress, resume)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluated(Training):
+    """A run that ends with an evaluation of `episodes` episodes."""
+
+    episodes: int
+
+    def share_done(self, root: Path) -> float:
+        share = super().share_done(root)
+        return share if self.is_measured(root / self.name) else min(share, 0.99)
+
+    def is_measured(self, run: Path) -> bool:
+        """Whether the last state of the agent was evaluated long enough."""
+        found = [item for item in load_evaluations(run) if item.agent == self.config.agent and item.mode == "mean"]
+        return any(item.update == found[-1].update and len(item.returns) >= self.episodes for item in found)
+
+    def do(self, root: Path, progress: Progress, workers: int) -> None:
+        super().do(root, progress, workers)
+        if not self.is_measured(root / self.name):
+            measure_agent(root / self.name, self.episodes, progress, device=self.config.device)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pretrain(Evaluated):
+    """Offline training on the dataset that `after` names, and on the world model that it names next, if any."""
+
+    @property
+    def updates(self) -> int:
+        return self.config.training.offline_updates
+
+    def learn(self, root: Path, run: Path, progress: Progress, resume: bool) -> None:
+        dataset, *model = self.after
+        config = change(self.config, {"training.world_model": str(root / model[0])}) if model else self.config
+        learn_offline(config, [root / dataset], run, progress, resume)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -45,6 +45,11 @@ class Multiplier(nn.Module):
         self.multiplier.copy_((self.multiplier + self.penalty / 2 * value).clamp(0, self.limit))
         self.penalty.copy_(torch.maximum(self.penalty, (self.penalty * (1 + self.growth)).clamp(max=1.0)))
 
+    @torch.no_grad()
+    def ascend(self, excess: float, rate: float) -> None:
+        """Dual ascent on a measured constraint: lambda_p moves by `rate` times the excess of costs over their limit."""
+        self.multiplier.add_(rate * excess).clamp_(0, self.limit)
+
 
 def discounted_budget(limit: float, gamma: float, steps: int) -> float:
     """The discounted sum of costs over an endless horizon that spends `limit` evenly on every `steps` steps, ()."""

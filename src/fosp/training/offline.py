@@ -145,6 +145,7 @@ def _train(
 ) -> None:
     training = agent.config.training
     total, rows = training.offline_updates, parallel.share_of(training.batch_size)
+    acts = agent.model_fixed or total > training.model_updates  # or else there is no behaviour to evaluate
     progress.start(total, "pretrain")
     progress.update(loop["update"])
     while True:
@@ -152,7 +153,7 @@ def _train(
         # Before the updates, since a run may have been stopped between a checkpoint and the evaluation due at it.
         due = update == total or (training.evaluate_every > 0 and update % training.evaluate_every == 0)
         if due and loop["evaluated"] < update:
-            if parallel.is_main():
+            if acts and parallel.is_main():
                 result = evaluate(agent, agent.config.env, training.evaluation_episodes)
                 result.append_to(run / "evaluations.jsonl", phase="offline", update=update, frames=0, cost_regret=None)
                 figures = {"evaluation/return": result.reward, "evaluation/cost": result.cost}

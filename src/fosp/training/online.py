@@ -233,7 +233,9 @@ class _OnlineTraining:
                     self.evaluate()
                 if c.frames >= self.training.online_frames:
                     return
-                self.learn_from(self.collect(environments))
+                rollouts = self.collect(environments)
+                self.agent.see_costs([r.episode.total_cost for r in rollouts])
+                self.learn_from(rollouts)
         finally:
             environments.close()
 
