@@ -51,7 +51,7 @@ def env_config(env_id: str) -> EnvConfig:
 
 
 def _fixed(env_id: str) -> Mapping[str, int]:
-    return REACH if env_id.removeprefix("fosp/").startswith("SafeReach") else {}
+    return REACH if env_id.removeprefix("fosp/").startswith(("SafeReach", "franka:")) else {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,7 +240,7 @@ class Config:
     on_policy: OnPolicyConfig = field(default_factory=OnPolicyConfig)
 
     def __post_init__(self) -> None:
-        _check(self)
+        check_settings(self)
         if self.behaviour.start_every > self.training.sequence_length:
             raise InputError(
                 f"Setting behaviour.start_every is {self.behaviour.start_every}: it must not exceed "
@@ -284,21 +284,36 @@ def save_config(config: Config, path: Path) -> None:
 
 def load_config(path: Path) -> Config:
     """Read settings written by `save_config`; raises `InputError` naming the field that is wrong."""
-    try:
-        data = yaml.safe_load(path.read_text())
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing: {path.parent} is not a run directory.") from None
-    except yaml.YAMLError as error:
-        raise InputError(f"{path} is not valid YAML: {error}.") from None
-    if not isinstance(data, dict):
-        raise InputError(f"{path} holds no settings; it must be a mapping as written by fosp.")
+    data = read_yaml(path, f"{path.parent} is not a run directory")
     version = data.pop("version", None)
     if version != CONFIG_VERSION:
         raise InputError(f"{path} has version {version}, this fosp reads version {CONFIG_VERSION}.")
-    return _build(Config, data, str(path))
+    return build_settings(Config, data, str(path))
 
 
-def _build(kind: type, data: Mapping[str, Any], where: str) -> Any:
+def read_yaml(path: Path, absent: str) -> dict[str, Any]:
+    """The mapping in a YAML file; raises `InputError`, with what it means that the file is absent."""
+    try:
+        data = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing: {absent}.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read: {error}.") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path} is not valid YAML: {error}.") from None
+    if not isinstance(data, dict):
+        raise InputError(f"{path} holds no settings; it must be a mapping of names to values.")
+    return data
+
+
+def build_settings(kind: type, data: Mapping[str, Any], where: str) -> Any:
+    """A dataclass of settings from a mapping; raises `InputError` naming an unknown, missing or wrong one.
+
+    Args:
+        kind: the dataclass.
+        data: values by name.
+        where: the file they come from.
+    """
     hints = _hints(kind)
     for name in data:
         if name not in hints:
@@ -310,7 +325,10 @@ def _build(kind: type, data: Mapping[str, Any], where: str) -> Any:
             raise InputError(f"{where}: '{name}' must be a mapping of settings.")
         if isinstance(value, list):  # YAML knows no tuples
             value = tuple(value)
-        values[name] = _build(hints[name], value, f"{where}: {name}") if nested else value
+        values[name] = build_settings(hints[name], value, f"{where}: {name}") if nested else value
+    for item in dataclasses.fields(kind):
+        if item.default is item.default_factory is dataclasses.MISSING and item.name not in values:
+            raise InputError(f"{where} lacks '{item.name}'.")
     return kind(**values)
 
 
@@ -319,13 +337,13 @@ def _hints(kind: Any) -> dict[str, Any]:
     return get_type_hints(kind)
 
 
-def _check(config: Any, where: str = "") -> None:
+def check_settings(config: Any, where: str = "") -> None:
     """Raise `InputError` where a value has the wrong type or lies outside its range."""
     hints = _hints(config.__class__)
     for item in dataclasses.fields(config):
         name, value, hint = where + item.name, getattr(config, item.name), hints[item.name]
         if dataclasses.is_dataclass(hint):
-            _check(value, f"{name}.")
+            check_settings(value, f"{name}.")
         elif get_origin(hint) is Literal:
             if value not in get_args(hint):
                 choices = ", ".join(map(str, get_args(hint)))

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 
 import numpy as np
 import pytest
 
 from fosp.cli import main
 from fosp.data import Dataset
-from fosp.deploy.control import keyboard, ride
+from fosp.deploy.control import ride
 from fosp.deploy.export import export_policy
 from fosp.deploy.policy import Decision
 from fosp.envs import make_env
-from fosp.errors import InputError
+from fosp.hardware.operator import ArmStoppedError
 from fosp.training.offline import pretrain
 from resuming import settings
 from tiny import LIMIT, LINE, play, write_dataset
@@ -75,11 +73,11 @@ def test_steps_come_at_their_rate_and_late_ones_are_counted(env):
 
 
 def test_guard_stops_before_the_action_of_the_alarm(env):
-    env.unwrapped.backend = Arm()
+    env.unwrapped.stop = (arm := Arm()).stop
     time = Time()
     made = ride(Scripted(time, estimates=[0.1, 0.2, 0.3, 0.9]), env, 0, clock=time, sleep=time.sleep)
     assert (made.ended, made.steps, made.violation) == ("guard", 3, 0.9)
-    assert env.unwrapped.backend.stops == 1
+    assert arm.stops == 1
     assert len(made.episode) == 3
     assert made.episode.truncated
     assert not made.episode.terminated
@@ -93,47 +91,39 @@ def test_without_the_guard_an_alarm_is_only_noted(env):
 
 
 def test_the_operator_stops_it_and_nothing_done_is_no_episode(env):
-    env.unwrapped.backend = Arm()
+    env.unwrapped.stop = (arm := Arm()).stop
     time, answers = Time(), iter([True, True, False])
     made = ride(Scripted(time), env, 0, held=lambda: next(answers), clock=time, sleep=time.sleep)
     assert (made.ended, made.steps) == ("operator", 2)
     made = ride(Scripted(time), env, 0, held=lambda: False, clock=time, sleep=time.sleep)
     assert (made.ended, made.steps, made.episode) == ("operator", 0, None)
-    assert env.unwrapped.backend.stops == 2
+    assert arm.stops == 2
 
 
 def test_an_error_stops_the_arm(env):
-    env.unwrapped.backend = Arm()
+    env.unwrapped.stop = (arm := Arm()).stop
 
     def broken(observation, state):
         raise RuntimeError("no more")
 
     with pytest.raises(RuntimeError, match="no more"):
         ride(broken, env, 0)
-    assert env.unwrapped.backend.stops == 1
+    assert arm.stops == 1
 
 
-def test_a_key_counts_for_a_while():
-    ours, theirs = pty.openpty()
-    with os.fdopen(theirs, "r") as terminal:
-        time = Time()
-        with keyboard(terminal, patience=0.7, clock=time) as held:
-            assert not held()
-            os.write(ours, b" ")
-            for _ in range(100):
-                if held():
-                    break
-            assert held()
-            time.now += 0.6
-            assert held()
-            time.now += 0.2
-            assert not held()
-    os.close(ours)
+def test_an_arm_that_is_held_ends_the_episode_and_says_why(env, monkeypatch):
+    step, calls = env.unwrapped.step, []
 
+    def until_the_third(action):
+        calls.append(action)
+        if len(calls) == 3:
+            raise ArmStoppedError("too much force")
+        return step(action)
 
-def test_no_terminal_no_dead_man(tmp_path):
-    with (tmp_path / "file").open("w+") as file, pytest.raises(InputError, match="no terminal"), keyboard(file):
-        pass
+    monkeypatch.setattr(env.unwrapped, "step", until_the_third)
+    time = Time()
+    made = ride(Scripted(time), env, 0, clock=time, sleep=time.sleep)
+    assert (made.ended, made.why, made.steps, len(made.episode)) == ("arm", "too much force", 2, 2)
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Literal
 
 from fosp.cli.settings import From
+from fosp.errors import InputError
 
 
 def export(
@@ -47,6 +49,8 @@ def export(
 def run_robot(
     *,
     from_: From,
+    backend: Literal["simulation", "franka", "lerobot"] = "simulation",
+    robot: Path | None = None,
     env: str | None = None,
     episodes: int = 1,
     rate: float | None = None,
@@ -61,7 +65,9 @@ def run_robot(
 
     Args:
         from_: Directory of an exported policy, or a run directory (which has no guard).
-        env: Environment id (default: the one that the policy was trained in).
+        backend: What moves: the simulated environment, a Franka arm, or a robot of LeRobot's.
+        robot: File that describes the robot (backends franka and lerobot; see the page on deployment).
+        env: Environment id (backend simulation; default: the one that the policy was trained in).
         episodes: How many episodes.
         rate: Steps a second; 0: as fast as it goes (default: the arm's own rate, else 0).
         guard: Whether an alarm stops the arm.
@@ -71,12 +77,18 @@ def run_robot(
     """
     from fosp.deploy.drive import drive
 
+    if (robot is None) != (backend == "simulation"):
+        raise InputError(f"--backend {backend} {'needs' if robot is None else 'takes no'} --robot: a robot has a file.")
+    if robot is not None:
+        if env is not None:
+            raise InputError("--env names a simulated environment: leave it out with --robot.")
+        env = f"{backend}:{robot}"
     rides = drive(from_, env=env, episodes=episodes, rate=rate, guard=guard, dead_man=dead_man, log=log, seed=seed)
     for number, r in enumerate(rides):
         sums = f"reward {r.episode.total_reward:.1f}, cost {r.episode.total_cost:.1f}" if r.episode else "nothing done"
         print(
             f"Episode {number}: {r.ended} after {r.steps} steps, {sums}; highest estimate {r.violation:.3f}; "
-            f"{r.late} late, slowest decision {1000 * r.slowest:.1f} ms."
+            f"{r.late} late, slowest decision {1000 * r.slowest:.1f} ms. {r.why}".rstrip()
         )
     if log is not None:
         print(f"Recorded: {log}.")

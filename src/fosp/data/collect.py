@@ -143,7 +143,8 @@ def collect(
             },
         )
         numbers = range(len(writer), episodes)
-        workers = min(workers, len(numbers))
+        real = getattr(env.unwrapped, "real_time", False)  # of a robot there is one only
+        workers = min(1 if real else workers, len(numbers))
         played = _play_here(task, env, numbers) if workers <= 1 else _play_in_processes(task, numbers, workers)
         with closing(played):  # on Ctrl-C the processes end now, not when the garbage is collected
             for encoded, summary in played:

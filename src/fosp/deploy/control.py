@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import select
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TextIO
+from typing import Any
 
 import gymnasium
 import numpy as np
 
 from fosp.data import Episode
 from fosp.deploy.policy import Policy
-from fosp.errors import InputError
+from fosp.hardware.operator import ArmStoppedError
 from fosp.training.rollout import Recorder
 
 Clock = Callable[[], float]
@@ -29,7 +25,8 @@ class Ride:
     episode: Episode | None
     """What was recorded; None if it was stopped before its first action."""
     ended: str
-    """"finished", "guard" (the violation estimate exceeded the threshold) or "operator" (the dead-man input)."""
+    """"finished", "guard" (the violation estimate exceeded the threshold), "operator" (the dead-man input) or "arm" (it
+    was held by its own limits, errors or operator)."""
     steps: int
     late: int
     """Steps whose action came after its deadline."""
@@ -37,6 +34,8 @@ class Ride:
     """Longest time from an observation to its action, seconds."""
     violation: float
     """Largest violation estimate, nan without estimates."""
+    why: str = ""
+    """What the arm said when it was held."""
 
 
 def ride(
@@ -58,7 +57,7 @@ def ride(
 
     Args:
         policy: decides.
-        env: with `policy.spaces`; if it drives an arm (`fosp.envs.reach.ReachEnv`), stopping holds the arm.
+        env: with `policy.spaces`; if it drives an arm, its `stop` holds it.
         seed: of the environment's reset.
         period: seconds per step; 0: as fast as it goes.
         guard: whether an alarm stops the episode.
@@ -66,7 +65,7 @@ def ride(
         clock, sleep: of time, in seconds.
     """
     recorder = Recorder(seed)
-    state, late, slowest, worst, ended = None, 0, 0.0, np.nan, "finished"
+    state, late, slowest, worst, ended, why = None, 0, 0.0, np.nan, "finished", ""
     try:
         observation, _ = env.reset(seed=seed)
         recorder.see(observation)
@@ -84,7 +83,11 @@ def ride(
             took = clock() - began
             slowest = max(slowest, took)
             late += bool(period and took > period)
-            following, reward, terminated, truncated, info = env.step(decision.action)
+            try:
+                following, reward, terminated, truncated, info = env.step(decision.action)
+            except ArmStoppedError as stopped:
+                ended, why = "arm", str(stopped)
+                break
             signals = {k: float(v) for k, v in info.items() if k in ("cost", "frames") or k.startswith("cost_")}
             recorder.step(
                 decision.action,
@@ -106,44 +109,10 @@ def ride(
     if steps and not recorder.done:
         recorder.truncated = True  # what would have come is not known
     episode = recorder.finish(f"policy ({ended})").episode if steps else None
-    return Ride(episode, ended, steps, late, slowest, float(worst))
+    return Ride(episode, ended, steps, late, slowest, float(worst), why)
 
 
 def stop(env: gymnasium.Env[Any, Any]) -> None:
     """Hold the arm, where there is one."""
-    if (backend := getattr(env.unwrapped, "backend", None)) is not None:
-        backend.stop()
-
-
-@contextmanager
-def keyboard(
-    stream: TextIO | None = None, patience: float = 0.7, clock: Clock = time.monotonic
-) -> Iterator[Callable[[], bool]]:
-    """A dead-man input: whether a key has been pressed within the last `patience` seconds (hold one: it repeats).
-
-    Raises:
-        InputError: `stream` (default: standard input) is no terminal.
-    """
-    import termios  # not on Windows
-    import tty
-
-    stream = stream or sys.stdin
-    if not stream.isatty():
-        raise InputError("The dead-man input reads keys, but standard input is no terminal: run it in one.")
-    number = stream.fileno()
-    before = termios.tcgetattr(number)
-    last = clock() - patience
-
-    def held() -> bool:
-        nonlocal last
-        while select.select([number], [], [], 0)[0]:
-            if not os.read(number, 1):
-                break
-            last = clock()
-        return clock() - last < patience
-
-    tty.setcbreak(number)
-    try:
-        yield held
-    finally:
-        termios.tcsetattr(number, termios.TCSADRAIN, before)
+    if (hold := getattr(env.unwrapped, "stop", None)) is not None:
+        hold()

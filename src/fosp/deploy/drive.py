@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-from collections.abc import Callable
 from contextlib import ExitStack, closing
 from pathlib import Path
 
 from fosp.config import load_config
-from fosp.deploy.control import Ride, keyboard, ride
+from fosp.deploy.control import Ride, ride
 from fosp.deploy.export import export_policy
 from fosp.deploy.policy import FACTS, Policy
 from fosp.envs import make_env
 from fosp.errors import InputError
+from fosp.hardware.operator import TerminalOperator
 from fosp.training.data import EpisodeStore
 from fosp.training.rollout import observation_spaces
 
@@ -51,24 +51,31 @@ def drive(
             )
         config = load_config(path / "config.yaml").env
         config = config if env is None else dataclasses.replace(config, id=env)
+        if dead_man and config.id.startswith("franka:"):
+            raise InputError("This arm has a dead-man key of its own (dead_man in its file): leave --dead-man out.")
         world = stack.enter_context(
             closing(make_env(config.id, observation=config.observation, action_repeat=config.action_repeat))
         )
         if observation_spaces(world) != (policy.spaces, policy.actions):
             needs = f"{policy.spaces} and {policy.actions} actions"
             raise InputError(f"The policy in {source} needs {needs}; {config.id} has others.")
-        arm = getattr(world.unwrapped, "backend", None)
-        own = arm.control_hz if arm is not None else 0.0
-        hertz = own if rate is None else rate
+        hertz = getattr(world.unwrapped, "control_hz", 0.0) if rate is None else rate
         if hertz < 0:
             raise InputError(f"--rate is {rate}: it must be 0 or more steps a second.")
-        held: Callable[[], bool] = stack.enter_context(keyboard()) if dead_man else lambda: True
+        operator = stack.enter_context(closing(TerminalOperator())) if dead_man else None
         store = None
         if log is not None:
             store = stack.enter_context(EpisodeStore(log, config, policy.spaces, policy.actions))
         rides = []
         for i in range(episodes):
-            made = ride(policy, world, seed + i, period=1 / hertz if hertz else 0.0, guard=guard, held=held)
+            made = ride(
+                policy,
+                world,
+                seed + i,
+                period=1 / hertz if hertz else 0.0,
+                guard=guard,
+                held=operator.held if operator else lambda: True,
+            )
             rides.append(made)
             if store is not None and made.episode is not None:
                 store.add(len(rides) - 1, made.episode)

@@ -222,10 +222,17 @@ class SafeBehaviour:
         return self._paths
 
 
+def _space_mouse(seed: int) -> Behaviour:
+    from fosp.hardware.spacemouse import SpaceMouse
+
+    return SpaceMouse(seed)
+
+
 BEHAVIOURS: dict[str, Callable[[int], Behaviour]] = {
     **{behaviour.name: behaviour for behaviour in (SafeBehaviour, UnsafeBehaviour, RandomBehaviour)},
     "teleoperator": Teleoperator,
     **{intention: partial(Teleoperator, intention=intention) for intention in PROPORTIONS},
+    "spacemouse": _space_mouse,
 }
 
 
@@ -234,7 +241,7 @@ def make_behaviour(name: str, seed: int) -> Behaviour:
 
     Args:
         name: ``safe``, ``unsafe`` or ``random``; in SafeReach ``teleoperator``, or what it is to intend, such as
-            ``safe-success``.
+            ``safe-success``; on a robot ``spacemouse``, a person with a 3-D mouse.
         seed: of its generator; the same seed on the same episodes gives the same actions.
 
     Raises:

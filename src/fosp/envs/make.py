@@ -16,6 +16,8 @@ from fosp.envs.spaces import check_observation_kind
 from fosp.errors import InputError
 
 NAMESPACE = "fosp"
+ROBOTS_BY_FILE = ("franka", "lerobot")
+"""What may stand before the colon in ids of robots."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,8 @@ def make_env(
     Args:
         env_id: ``SafetyPointGoal1-v0``, ``SafeReach-v0`` and so on (see ``list_envs``), with or without ``fosp/``
             before it, or the id of any Gymnasium environment, or ``safety_gymnasium:<id>`` for the original where it is
-            installed.
+            installed, or a robot by the file that describes it, ``franka:arm.yaml`` or ``lerobot:arm.yaml`` (see
+            ``fosp.hardware.robots``).
         observation: ``image``, ``vector`` or ``both``.
         action_repeat: frames per step (default: 1 in SafeReach, where nothing else is possible, and 4 elsewhere).
         render_mode: None or ``rgb_array``.
@@ -123,6 +126,12 @@ def make_env(
     repeat: dict[str, Any] = {} if action_repeat is None else {"action_repeat": action_repeat}
     if env_id.startswith(PREFIX):
         return GenuineEnv(env_id.removeprefix(PREFIX), observation, render_mode=render_mode, **repeat, **kwargs)
+    if env_id.partition(":")[0] in ROBOTS_BY_FILE:
+        from fosp.hardware.robots import open_robot  # as vendors' packages do: only where there is one
+
+        if render_mode is not None:
+            raise InputError("a robot has no view from outside: leave render_mode out.")
+        return open_robot(env_id, observation, action_repeat or 1)
     register_gymnasium()
     own = env_id if env_id.startswith(f"{NAMESPACE}/") else f"{NAMESPACE}/{env_id}"
     if own in gymnasium.registry:

@@ -230,7 +230,7 @@ class _OnlineTraining:
             while True:
                 self.train()  # first of all the updates that an interrupted run still owes
                 if evaluation_due(c, self.training):
-                    self.evaluate()
+                    self.evaluate(environments)
                 if c.frames >= self.training.online_frames:
                     return
                 rollouts = self.collect(environments)
@@ -317,10 +317,10 @@ class _OnlineTraining:
                 raise Interrupted(self.run)
             self.progress.update(0)
 
-    def evaluate(self) -> None:
-        """Evaluate on the fixed seeds and log."""
+    def evaluate(self, environments: VectorEnv) -> None:
+        """Evaluate on the fixed seeds, in the environments of training since of a robot there is one only, and log."""
         c, config = self.counters, self.agent.config
-        result = evaluate(self.agent, config.env, self.training.evaluation_episodes)
+        result = evaluate(self.agent, config.env, self.training.evaluation_episodes, environments=environments)
         result.append_to(
             self.run / "evaluations.jsonl",
             phase="online",

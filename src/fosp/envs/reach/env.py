@@ -208,6 +208,20 @@ class ReachEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
             observation["vector"] = episode.pose.astype(np.float32)
         return observation
 
+    @property
+    def real_time(self) -> bool:
+        """Whether a step takes as long as it takes."""
+        return self.backend.real_time
+
+    @property
+    def control_hz(self) -> float:
+        """Control steps a second."""
+        return self.backend.control_hz
+
+    def stop(self) -> None:
+        """Holds the arm; always safe to call."""
+        self.backend.stop()
+
     def first_person(self) -> np.ndarray:
         """The camera's picture now, (64, 64, 3) uint8."""
         return self.backend.picture()
