@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterator
 from enum import StrEnum
 from types import ModuleType, SimpleNamespace
 
@@ -30,6 +31,7 @@ class World:
         self.task, self.arm = TASKS[task], SimulatedArm(TASKS[task])
         self.target: tuple[np.ndarray, np.ndarray] | None = None  # where the impedance control pulls
         self.now, self.seed = 0.0, 0
+        self.seeds: Iterator[int] = iter(())  # of episodes to come, in place of `seed`
         self.requests: list[str] = []
         self.holding, self.error, self.force, self.blind = True, "", 0.0, False
         self.controlled = self.connected = self.filming = self.at_terminal = False
@@ -50,6 +52,7 @@ class World:
         if (found := re.search(r"target at (\(.*?\)), obstacles at (.*) cm", request)) is None:
             return
         (target,), places = (numbers(part) for part in found.groups())
+        self.seed = next(self.seeds, self.seed)
         layout = Layout(closest(target, TARGETS), tuple(closest(place, PLACES) for place in places))
         rng, _ = gymnasium.utils.seeding.np_random(self.seed)  # things stand as the simulation of this seed puts them
         assert draw_layout(self.task, rng) == layout

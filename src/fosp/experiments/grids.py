@@ -122,7 +122,12 @@ SCALES = {
             "training.model_updates": 0,
             "training.evaluation_episodes": 5,
         },
-        online={"training.online_frames": 20_000, "training.train_ratio": 64.0},
+        online={
+            "behaviour.cost_limit": 1.0,
+            "behaviour.multiplier_limit": 0.0,
+            "training.online_frames": 20_000,
+            "training.train_ratio": 64.0,
+        },
     ),
     "paper": Scale(seeds=5, data=1, evaluations=10, episodes=20),
 }

@@ -27,10 +27,13 @@ class Rollout:
 
 
 def open_environments(config: EnvConfig, count: int) -> VectorEnv:
-    """`count` environments stepping together: one in this process, several in processes of their own."""
+    """`count` environments stepping together: one in this process, several in processes of their own.
+
+    A single one is not reset when its episode ends: on a robot, that is asking a person to set up what nobody plays.
+    """
     arguments: dict[str, Any] = {"observation": config.observation, "action_repeat": config.action_repeat}
     if count == 1:
-        return SyncVectorEnv([lambda: make_env(config.id, **arguments)], autoreset_mode=AutoresetMode.SAME_STEP)
+        return SyncVectorEnv([lambda: make_env(config.id, **arguments)], autoreset_mode=AutoresetMode.DISABLED)
     return make_vec_env(config.id, count, **arguments)
 
 
@@ -57,14 +60,14 @@ def rollout(
 
     Args:
         agent: acts for all environments at once, each row on its own.
-        environments: in Gymnasium's SAME_STEP mode; an environment that ends early runs on unrecorded.
+        environments: as `open_environments` makes them; one of several that ends early runs on unrecorded.
         seeds: reset seed of each episode; at most one per environment.
         mode: how the agent acts.
         generator: the agent's source of randomness, on its device.
         behaviour: name written into the episodes.
         on_step: called with the number of recorded steps after each of them; may raise to abandon the round.
     """
-    count = environments.num_envs
+    count, resets = environments.num_envs, environments.metadata["autoreset_mode"] == AutoresetMode.SAME_STEP
     padded = list(seeds) + [int(seeds[-1]) + 1 + i for i in range(count - len(seeds))]
     recorders = [Recorder(seed) for seed in seeds]
     observation, _ = environments.reset(seed=padded)  # type: ignore[arg-type]
@@ -82,8 +85,8 @@ def rollout(
         recording = [i for i, recorder in enumerate(recorders) if not recorder.done]
         for i in recording:
             ended = bool(is_first[i])
-            source = infos["final_info"] if ended else infos
-            last = infos["final_obs"][i] if ended else {key: value[i] for key, value in observation.items()}
+            source = infos["final_info"] if ended and resets else infos
+            last = infos["final_obs"][i] if ended and resets else {key: value[i] for key, value in observation.items()}
             recorders[i].step(
                 actions[i],
                 float(reward[i]),
