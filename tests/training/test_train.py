@@ -150,3 +150,17 @@ def test_fine_tuning_keeps_the_multiplier_unless_it_is_set_anew(tmp_path):
     changed = change(config, {"behaviour.multiplier": 0.7})
     anew = finetune(changed, tmp_path / "offline", tmp_path / "anew").multiplier.state_dict()
     assert anew == {"multiplier": 0.7, "penalty": learned["penalty"]}
+
+
+def test_with_a_cost_limit_the_multiplier_answers_to_the_episodes_played_and_to_nothing_else(tmp_path):
+    data = write_dataset(tmp_path / "line", [play(seed, None) for seed in range(4)])
+    limit = {"behaviour.cost_limit": 3.0, "behaviour.cost_limit_rate": 0.01, "behaviour.multiplier": 5.0}
+    config = change(settings(), {**limit, "training.evaluation_episodes": 1})
+    offline = pretrain(config, [data], tmp_path / "run")
+    climbed = offline.multiplier.multiplier.item()
+    assert climbed != 5.0  # offline by Eq. 27: there are no episodes of its own
+    online = finetune(config, tmp_path / "run", tmp_path / "online")
+    costs = [line["train/cost"] for line in lines(tmp_path / "online") if "train/cost" in line]
+    assert len(costs) == 5
+    expected = climbed + 0.01 * sum(cost - 3.0 for cost in costs)
+    assert online.multiplier.multiplier.item() == pytest.approx(expected, rel=1e-9)

@@ -13,7 +13,6 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from fosp.config import check_settings
 from fosp.envs.reach.arm import START_JOINTS
 from fosp.envs.reach.backend import Events
 from fosp.envs.reach.tasks import PLACES, TARGETS, TASKS, Layout
@@ -21,6 +20,7 @@ from fosp.errors import InputError
 from fosp.hardware.camera import RealSense
 from fosp.hardware.operator import OBSTACLE, TARGET, ArmStoppedError, Operator, TerminalOperator
 from fosp.hardware.vendor import vendor
+from fosp.settings import check_settings
 
 
 @dataclass(frozen=True, kw_only=True)

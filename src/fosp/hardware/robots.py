@@ -15,11 +15,11 @@ from typing import Any
 
 import gymnasium
 
-from fosp.config import build_settings, check_settings, read_yaml
 from fosp.envs.foreign import ForeignEnv
 from fosp.envs.reach.env import ReachEnv
 from fosp.errors import InputError
 from fosp.hardware.franka import FrankaBackend, FrankaSettings
+from fosp.settings import build_settings, check_settings, read_yaml
 
 
 @dataclass(frozen=True, kw_only=True)
