@@ -130,6 +130,11 @@ def test_plans_are_ranked_with_what_the_model_imagines():
     assert agent.rank(start, plans, torch.Generator()).argmax().item() == 1
     model.cost = lambda features: 2 + imagined(1.0)(features)  # both beyond the budget: the cheaper one
     assert agent.rank(start, plans, torch.Generator()).argmax().item() == 0
+    # What comes after a plan counts as well, discounted from its last step, here a value of -0.9 and 0.9.
+    model.reward, model.cost = (lambda features: torch.zeros(features.shape[:-1]) for _ in range(2))
+    agent.critic.value = lambda features: given["action"][-1].squeeze(-1)
+    low, high = agent.rank(start, plans, torch.Generator())[0]
+    assert (high - low).item() == pytest.approx(1.8 * agent.config.behaviour.gamma**4, rel=1e-5)
 
 
 def learned(replay, settings, updates):

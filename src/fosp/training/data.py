@@ -12,6 +12,7 @@ from gymnasium import spaces
 
 from fosp.config import Config, EnvConfig
 from fosp.data import Dataset, DatasetWriter, Episode, ObservationSpec, Replay, load_replay
+from fosp.envs.symmetry import mirror_of, mirrored
 from fosp.errors import InputError
 from fosp.training.checkpoint import checkpoint_info
 
@@ -45,6 +46,15 @@ def load_offline_replay(
         raise InputError("no dataset is given: name at least one with --dataset.")
     spec = _wanted(Dataset(paths[0]), config.env.observation)
     return load_replay(paths, config.training.replay_steps, str(device), spec), paths
+
+
+def draw(replay: Replay, config: Config, rows: int, sampler: np.random.Generator) -> dict[str, torch.Tensor]:
+    """`rows` training sequences, with `training.mirror` half of them seen in the mirror."""
+    batch = replay.sample(rows, config.training.sequence_length, sampler)
+    if not config.training.mirror:
+        return batch
+    which = torch.from_numpy(sampler.random(rows) < 0.5).to(replay.device)
+    return mirrored(batch, which, mirror_of(config.env.id, config.env.observation))
 
 
 def _wanted(dataset: Dataset, observation: str) -> ObservationSpec:

@@ -18,7 +18,7 @@ from fosp.data.replay import Replay
 from fosp.errors import InputError
 from fosp.training.artifacts import save_film, save_open_loop
 from fosp.training.checkpoint import has_checkpoint, load_checkpoint, load_world_model, rewind_logs, save_checkpoint
-from fosp.training.data import load_offline_replay
+from fosp.training.data import draw, load_offline_replay
 from fosp.training.evaluation import evaluate
 from fosp.training.interrupts import Interrupted, StopRequest, stop_on_signal
 from fosp.training.memory import keep_freed_memory
@@ -166,7 +166,7 @@ def _train(
             return
         ready = agent.model_fixed or update >= training.model_updates
         learn = agent.update if ready else agent.update_model
-        metrics.add(learn(replay.sample(rows, training.sequence_length, sampler)))
+        metrics.add(learn(draw(replay, agent.config, rows, sampler)))
         loop["update"] = update = update + 1
         progress.update()
         if update % training.log_every == 0 or update == total:

@@ -21,7 +21,7 @@ from fosp.data.replay import Replay
 from fosp.errors import InputError
 from fosp.training.artifacts import save_film
 from fosp.training.checkpoint import checkpoint_info, has_checkpoint, load_checkpoint, save_checkpoint
-from fosp.training.data import EpisodeStore, load_offline_replay
+from fosp.training.data import EpisodeStore, draw, load_offline_replay
 from fosp.training.evaluation import evaluate
 from fosp.training.interrupts import Interrupted, StopRequest, stop_on_signal
 from fosp.training.metrics import MetricsWriter
@@ -305,7 +305,7 @@ class _OnlineTraining:
         """All whole updates that are due."""
         c = self.counters
         while c.due >= 1:
-            batch = self.replay.sample(self.training.batch_size, self.training.sequence_length, self.sampler)
+            batch = draw(self.replay, self.agent.config, self.training.batch_size, self.sampler)
             self.metrics.add(self.agent.update(batch))
             c.update += 1
             c.due -= 1
