@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 from gymnasium.utils.env_checker import check_env
-from reach_tools import Recorder, Replayed, column, reach_env, towards
 
 from fosp.config import EnvConfig, env_config
 from fosp.envs import make_env
 from fosp.envs.reach.env import ReachEnv
 from fosp.envs.reach.tasks import PLACES, TASKS, draw_layout, layouts
 from fosp.errors import InputError
+from reach_tools import Recorder, Replayed, column, reach_env, towards
 
 PUSH = {"layout": (1, (1, 3))}
 """A block stands between start and target."""

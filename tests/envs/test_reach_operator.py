@@ -6,7 +6,6 @@ from itertools import islice, pairwise
 
 import numpy as np
 import pytest
-from reach_tools import reach_env
 
 from fosp.data import Dataset, collect
 from fosp.envs import make_env
@@ -17,6 +16,7 @@ from fosp.envs.reach.pose import HIGH, LOW
 from fosp.envs.reach.routes import crosses, route
 from fosp.envs.reach.tasks import PLACES, TARGETS, TASKS, draw_layout, layouts
 from fosp.errors import InputError
+from reach_tools import reach_env
 
 START = np.array([0.395, 0.0])
 

@@ -6,13 +6,13 @@ import struct
 import mujoco
 import numpy as np
 import pytest
-from reach_tools import column, reach_env, towards
 
 from fosp.envs.reach import scene
 from fosp.envs.reach.latch import CostLatch, any_moved
 from fosp.envs.reach.simulation import SimulatedArm
 from fosp.envs.reach.tasks import PLACES, TARGETS, TASKS, Layout, layouts
 from fosp.errors import InputError
+from reach_tools import column, reach_env, towards
 
 IDENTITY = [1.0, 0, 0, 0]
 
