@@ -28,6 +28,16 @@ def test_lines_tell_rate_time_left_and_the_latest_figures():
     assert stream.getvalue().splitlines() == ["collect 10/40  1.0/s  0:30 left  return 2.5  cost 12"]
 
 
+def test_what_was_done_before_counts_but_not_as_speed():
+    clock, stream = Clock(), io.StringIO()
+    progress = LineProgress(stream, every=10, clock=clock)
+    progress.start(100, "pretrain", 60)
+    clock.now += 10
+    progress.update(20)
+    progress.close()
+    assert stream.getvalue().splitlines() == ["pretrain 80/100  2.0/s  0:10 left"]
+
+
 def test_the_last_line_of_a_phase_is_printed_once():
     clock, stream = Clock(), io.StringIO()
     progress = LineProgress(stream, every=10, clock=clock)

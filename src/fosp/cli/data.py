@@ -44,10 +44,11 @@ def collect(
     from fosp.cli.recording import record_agent
     from fosp.config import EnvConfig
     from fosp.data import collect as play
+    from fosp.data import episodes_recorded
     from fosp.training.progress import make_progress
 
     progress = make_progress()
-    progress.start(episodes, "collect")
+    progress.start(episodes, "collect", episodes_recorded(out))
     try:
         if all(is_behaviour(word) for word in policy):
             play(

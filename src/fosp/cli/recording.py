@@ -41,7 +41,6 @@ def record_agent(
                 "collection": {"seed": seed, "run": str(run), "mode": mode},
             },
         )
-        progress.update(len(writer))
         for number in range(len(writer), episodes):
             generator = torch.Generator(agent.device).manual_seed(seed + number)
             name = agent.config.agent

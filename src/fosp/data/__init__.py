@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from fosp.data.collect import collect
-from fosp.data.dataset import Dataset, DatasetWriter, check_compatible
+from fosp.data.dataset import Dataset, DatasetWriter, check_compatible, episodes_recorded
 from fosp.data.episode import Episode, ObservationSpec
 from fosp.data.importers import export_npz, import_npz
 from fosp.data.mixing import interleave, mix
@@ -24,6 +24,7 @@ __all__ = [
     "Replay",
     "check_compatible",
     "collect",
+    "episodes_recorded",
     "export_npz",
     "import_npz",
     "interleave",

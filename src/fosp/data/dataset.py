@@ -248,6 +248,11 @@ class Dataset:
         return summarise(self._reader, self.path, self.env_id, self.summaries())
 
 
+def episodes_recorded(path: Path) -> int:
+    """How many episodes a dataset at `path` has; 0 where nothing has been recorded yet."""
+    return len(Dataset(path)) if (path / "data" / storage.METADATA_NAME).exists() else 0
+
+
 def check_compatible(dataset: Dataset, observation_spec: Mapping[str, tuple[int, ...]], action_size: int) -> None:
     """Raises InputError unless the dataset has every observation of ``observation_spec``, and actions of this size."""
     have = dataset.observation_spec

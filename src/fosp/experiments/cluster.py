@@ -57,8 +57,7 @@ def do_all(
         KeyboardInterrupt: Ctrl-C; the runs under way have saved.
     """
     todo = [stage for stage in stages if stage.share_done(root) < 1]
-    progress.start(len(stages), "stages")
-    progress.update(len(stages) - len(todo))
+    progress.start(len(stages), "stages", len(stages) - len(todo))
     if not todo:
         return {}
     with _alone(root), _ray(address) as ray:

@@ -10,7 +10,7 @@ from fosp.agents import AGENTS
 from fosp.config import Config, change, env_config, preset
 from fosp.envs.behaviours import BEHAVIOURS
 from fosp.errors import InputError
-from fosp.experiments.grids import GRIDS, ONLINE_ONLY, SCALES, STANDARD, Grid, Row, short
+from fosp.experiments.grids import GRIDS, MODEL_SETTINGS, ONLINE_ONLY, SCALES, STANDARD, Grid, Row, short
 from fosp.experiments.stages import Collect, Finetune, Mix, Online, Pretrain, Reference, Stage, Train, WorldModel
 from fosp.training.evaluation import behaviour_label
 from fosp.training.online import without_offline_actor
@@ -131,7 +131,7 @@ def _model(row: Row, scale: str, seed: int) -> Iterator[WorldModel]:
     It is learned as any agent learns it, before there is a behaviour; `bc` has the least besides.
     """
     if updates := SCALES[scale].model_updates:
-        its = {name: value for name, value in row.changes.items() if name.startswith(("env.", "world_model."))}
+        its = {name: value for name, value in row.changes.items() if name.startswith(MODEL_SETTINGS)}
         before = dataclasses.replace(row, agent="bc", changes=its)
         alone = {
             "behaviour": preset(scale).behaviour,

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fosp.config import Config, EnvConfig, change, save_config
-from fosp.data import Dataset, collect, mix
-from fosp.data.storage import METADATA_NAME
+from fosp.data import collect, episodes_recorded, mix
 from fosp.envs.behaviours import BEHAVIOURS
 from fosp.experiments.runs import check_same_settings, complete, learn_from_scratch, learn_offline, learn_online
 from fosp.report.machine import save_machine
@@ -50,12 +49,10 @@ class Collect(Stage):
     episodes: int
 
     def share_done(self, root: Path) -> float:
-        if not (root / self.name / "data" / METADATA_NAME).exists():
-            return 0.0
-        return min(len(Dataset(root / self.name)) / self.episodes, 1.0)
+        return min(episodes_recorded(root / self.name) / self.episodes, 1.0)
 
     def do(self, root: Path, progress: Progress, workers: int) -> None:
-        progress.start(self.episodes, "collect")
+        progress.start(self.episodes, "collect", episodes_recorded(root / self.name))
         collect(
             self.env.id,
             (self.behaviour,),

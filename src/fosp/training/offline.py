@@ -146,8 +146,7 @@ def _train(
     training = agent.config.training
     total, rows = training.offline_updates, parallel.share_of(training.batch_size)
     acts = agent.model_fixed or total > training.model_updates  # or else there is no behaviour to evaluate
-    progress.start(total, "pretrain")
-    progress.update(loop["update"])
+    progress.start(total, "pretrain", loop["update"])
     while True:
         update = loop["update"]
         # Before the updates, since a run may have been stopped between a checkpoint and the evaluation due at it.

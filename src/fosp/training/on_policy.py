@@ -55,8 +55,7 @@ def _learn(
     stop: StopRequest,
 ) -> None:
     training = agent.config.training
-    progress.start(training.online_frames, "train")
-    progress.update(min(c.frames, training.online_frames))
+    progress.start(training.online_frames, "train", min(c.frames, training.online_frames))
     while True:
         if evaluation_due(c, training):
             result = evaluate(agent, agent.config.env, training.evaluation_episodes)

@@ -221,8 +221,8 @@ class _OnlineTraining:
     def run_all(self) -> None:
         """Rounds of collecting and training until the budget of frames is spent."""
         c = self.counters
-        self.progress.start(self.training.online_frames, "finetune" if self.loop["datasets"] else "train")
-        self.progress.update(min(c.frames, self.training.online_frames))
+        total = self.training.online_frames
+        self.progress.start(total, "finetune" if self.loop["datasets"] else "train", min(c.frames, total))
         if not self.loop["datasets"]:
             self.prefill()
         environments = open_environments(self.agent.config.env, self.training.environments)

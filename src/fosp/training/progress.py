@@ -20,8 +20,8 @@ from rich.text import Text
 class Progress(Protocol):
     """What the loops call. `start` may be called again for the next phase; it ends the one before."""
 
-    def start(self, total: int, label: str) -> None:
-        """Begin a phase of `total` steps named `label`."""
+    def start(self, total: int, label: str, done: int = 0) -> None:
+        """Begin a phase of `total` steps named `label`, of which `done` were done before."""
 
     def update(self, n: int = 1, **figures: float) -> None:
         """Count `n` more steps (0 is allowed) and show the latest `figures`."""
@@ -33,7 +33,7 @@ class Progress(Protocol):
 class SilentProgress:
     """Shows nothing."""
 
-    def start(self, total: int, label: str) -> None:
+    def start(self, total: int, label: str, done: int = 0) -> None:
         """Ignore."""
 
     def update(self, n: int = 1, **figures: float) -> None:
@@ -52,8 +52,8 @@ class RichProgress:
         self._task = TaskID(0)
         self._figures: dict[str, float] = {}
 
-    def start(self, total: int, label: str) -> None:
-        """Begin a phase of `total` steps named `label`."""
+    def start(self, total: int, label: str, done: int = 0) -> None:
+        """Begin a phase of `total` steps named `label`, of which `done` were done before."""
         self.close()
         self._figures = {}
         self._bar = RichBar(
@@ -65,7 +65,7 @@ class RichProgress:
             TextColumn("{task.fields[figures]}", style="cyan"),
             console=self._console,
         )
-        self._task = self._bar.add_task(label, total=total, figures="")
+        self._task = self._bar.add_task(label, total=total, completed=done, figures="")
         self._bar.start()
 
     def update(self, n: int = 1, **figures: float) -> None:
@@ -92,15 +92,15 @@ class LineProgress:
         self._every = every
         self._clock = clock
         self._label = ""
-        self._total = self._done = self._shown = 0
+        self._total = self._done = self._before = self._shown = 0
         self._begin = self._last = 0.0
         self._figures: dict[str, float] = {}
         self._open = False
 
-    def start(self, total: int, label: str) -> None:
-        """Begin a phase of `total` steps named `label`."""
+    def start(self, total: int, label: str, done: int = 0) -> None:
+        """Begin a phase of `total` steps named `label`, of which `done` were done before."""
         self.close()
-        self._label, self._total, self._done, self._shown = label, total, 0, -1
+        self._label, self._total, self._done, self._before, self._shown = label, total, done, done, -1
         self._figures = {}
         self._begin = self._last = self._clock()
         self._open = True
@@ -120,8 +120,8 @@ class LineProgress:
 
     def _print(self) -> None:
         now = self._clock()
-        rate = self._done / max(now - self._begin, 1e-9)
-        left = f"{format_seconds((self._total - self._done) / rate)} left" if 0 < self._done < self._total else ""
+        rate = (self._done - self._before) / max(now - self._begin, 1e-9)
+        left = f"{format_seconds((self._total - self._done) / rate)} left" if rate and self._done < self._total else ""
         parts = [f"{self._label} {self._done}/{self._total}", f"{rate:.1f}/s", left, format_figures(self._figures)]
         print("  ".join(part for part in parts if part), file=self._stream, flush=True)
         self._last, self._shown = now, self._done
