@@ -13,7 +13,7 @@ from fosp.envs.behaviours import make_behaviour
 from fosp.errors import InputError
 from fosp.experiments import grids
 from fosp.experiments.grids import ABLATIONS, GRIDS, SCALES, STANDARD, Grid, Row
-from fosp.experiments.plan import expand, find, runs
+from fosp.experiments.plan import expand, find, narrow, runs
 from fosp.experiments.stages import Collect, Evaluated, Finetune, Mix, Pretrain, Reference, Train, WorldModel
 
 
@@ -192,6 +192,13 @@ def test_only_keeps_rows_by_the_names_of_their_runs():
     assert len(named(stages, Collect)) == len(STANDARD)
 
 
+def test_a_report_keeps_the_rows_that_a_run_with_the_same_words_has():
+    grid = narrow(GRIDS["table1"], "laptop", [], ["PointPush1"])
+    assert {row.env for row in grid.rows} == {"SafetyPointPush1-v0"}
+    wanted = expand(find(["table1"]), "laptop", only=["PointPush1"])
+    assert [stage.name for stage in expand([grid], "laptop")] == [stage.name for stage in wanted]
+
+
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
@@ -228,3 +235,14 @@ def test_safereach_is_fine_tuned_by_forty_trajectories_on_unseen_tasks():
     assert [(stage.config.training.online_frames, stage.updates) for stage in clones] == [(0, 0)] * 3
     recorded = {stage.behaviour: stage.episodes for stage in stages if isinstance(stage, Collect)}
     assert recorded == {"safe-success": 120, "safe-failure": 30, "unsafe-success": 40, "unsafe-failure": 10}
+
+
+def test_a_shared_model_may_learn_from_more_than_its_agent():
+    """Behaviour cloning on SafeReach sees safe successes, on the world model of all episodes."""
+    stages = {stage.name: stage for stage in expand(find(["safereach"]), "laptop", seeds=[0])}
+    (model,) = named(stages.values(), WorldModel)
+    (dataset,) = stages[model].after
+    assert stages[dataset].counts == grids.TELEOPERATED
+    (cloning,) = (stage for stage in stages.values() if isinstance(stage, Pretrain) and stage.config.agent == "bc")
+    assert cloning.after[1] == model
+    assert stages[cloning.after[0]].counts == {"safe-success": 120}

@@ -114,6 +114,7 @@ def report(
     scale: ScaleName = "laptop",
     out: Path = Path("experiments"),
     seeds: tuple[int, ...] = (),
+    only: tuple[str, ...] = (),
     page: Path | None = None,
 ) -> None:
     """Write a page with the experiment's tables and learning curves, the paper's figures beside ours.
@@ -123,6 +124,7 @@ def report(
         scale: Scale at which it ran.
         out: Directory of the experiments.
         seeds: Seeds (default: those of the scale).
+        only: Words; only rows with one of them in the name of a run.
         page: Markdown file to write; pictures go into a folder of its name (default: reports/NAME.md in the directory).
     """
     from fosp.experiments.page import write_page
@@ -130,4 +132,4 @@ def report(
 
     root = out.resolve() / scale
     (grid,) = find([name])
-    print(write_page(grid, scale, seeds, root, page or root / "reports" / f"{name}.md"))
+    print(write_page(grid, scale, seeds, root, page or root / "reports" / f"{name}.md", only))

@@ -53,6 +53,8 @@ class Row:
     """Where it is fine-tuned, if not in `env`."""
     observation: Literal["image", "vector", "both"] = "image"
     data: Mapping[str, int] = field(default_factory=lambda: STANDARD)
+    model_data: Mapping[str, int] = field(default_factory=dict)
+    """What a shared world model learns from, if not from `data`."""
     changes: Mapping[str, Any] = field(default_factory=dict)
     """Settings that differ from the scale's, by dotted name."""
     frames: float = 1
@@ -233,6 +235,7 @@ def _reach(env: str) -> tuple[Row, ...]:
         "training.online_frames": 40 * 80,
         "training.updates_per_episode": 50,
         "training.evaluation_episodes": 20,
+        "training.mirror": True,
     }
     methods = [agent for agent in ("fosp", "safe_dreamer") if agent in METHODS]
     return (
@@ -241,7 +244,7 @@ def _reach(env: str) -> tuple[Row, ...]:
             for label, behaviour in {"Random actions": "random", "Operator (privileged state)": "safe-success"}.items()
         ),
         Row(label="Behaviour cloning of safe successes", agent="bc", phases=phases, frames=0,
-            data={"safe-success": TELEOPERATED["safe-success"]}, changes=changes, **trained),
+            data={"safe-success": TELEOPERATED["safe-success"]}, model_data=TELEOPERATED, changes=changes, **trained),
         *(
             Row(label=AGENT_NAMES[agent], agent=agent, phases=phases, data=TELEOPERATED, changes=changes,
                 rates=paper.TABLE3.get(target, {}) if agent == "fosp" else {}, **trained)

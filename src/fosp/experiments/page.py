@@ -13,7 +13,7 @@ from fosp.experiments.grids import SCALES, Grid, Signal
 from fosp.experiments.outcomes import Cell, Outcome, gather
 from fosp.experiments.paper import ONLINE_FRAMES
 from fosp.experiments.pictures import draw_curves
-from fosp.experiments.plan import budget, seeds_of
+from fosp.experiments.plan import budget, narrow, seeds_of
 from fosp.report.markup import number
 from fosp.report.statistics import Estimate, wilson
 
@@ -23,8 +23,12 @@ OF_COST: tuple[Signal, ...] = ("Violation", "Cost")
 Groups = dict[str, list[Outcome]]
 
 
-def write_page(grid: Grid, scale: str, seeds: Sequence[int], root: Path, out: Path) -> Path:
-    """Write what there is of `grid` in `root` as the page `out`, and its pictures to a folder of the same name."""
+def write_page(grid: Grid, scale: str, seeds: Sequence[int], root: Path, out: Path, only: Sequence[str] = ()) -> Path:
+    """Write what there is of `grid` in `root` as the page `out`, and its pictures to a folder of the same name.
+
+    With `only`, rows with one of these words in the name of a run; raises `InputError` where there are none.
+    """
+    grid = narrow(grid, scale, seeds, only)
     outcomes = gather(grid, scale, seeds, root)
     groups: Groups = {}
     for outcome in outcomes:
@@ -32,7 +36,7 @@ def write_page(grid: Grid, scale: str, seeds: Sequence[int], root: Path, out: Pa
     parts = [
         f"# {grid.title}",
         f"In the paper: {grid.shows}. {grid.text}",
-        _facts(grid, scale, seeds, outcomes),
+        _facts(grid, scale, seeds, only, outcomes),
         _how_to_read(grid, scale),
     ]
     for group, members in groups.items():
@@ -47,7 +51,7 @@ def write_page(grid: Grid, scale: str, seeds: Sequence[int], root: Path, out: Pa
     return out
 
 
-def _facts(grid: Grid, scale: str, seeds: Sequence[int], outcomes: Sequence[Outcome]) -> str:
+def _facts(grid: Grid, scale: str, seeds: Sequence[int], only: Sequence[str], outcomes: Sequence[Outcome]) -> str:
     """Budget, seeds, machine, code, date, and the command."""
     done = {
         stage.name: share
@@ -62,6 +66,7 @@ def _facts(grid: Grid, scale: str, seeds: Sequence[int], outcomes: Sequence[Outc
     dates = sorted({machine["date"] for machine in machines if "date" in machine})
     training, model = budget(scale).training, SCALES[scale].model_updates
     asked = f" --seeds {' '.join(map(str, seeds))}" if seeds else ""
+    asked += f" --only {' '.join(only)}" if only else ""
     rows = {
         "Scale": f"`{scale}`: {training.offline_updates:,} updates offline, {training.online_frames:,} frames online, "
         f"batches of {training.batch_size} x {training.sequence_length}"

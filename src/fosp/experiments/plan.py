@@ -63,13 +63,24 @@ def expand(grids: Sequence[Grid], scale: str, seeds: Sequence[int] = (), only: S
             _check_installed(grid, row)
             for seed in seeds_of(scale, seeds):
                 made = runs(row, scale, seed)
-                names = [stage.name for stage in made if stage]
-                if not only or any(word in name for word in only for name in names):
+                if _wanted(made, only):
                     for stage in _with_needs(row, scale, seed, made):
                         stages[stage.name] = _larger(stages.get(stage.name, stage), stage)
     if not stages:
         raise InputError(f"no run of {', '.join(grid.name for grid in grids)} has {' or '.join(only)} in its name.")
     return list(stages.values())
+
+
+def narrow(grid: Grid, scale: str, seeds: Sequence[int], only: Sequence[str]) -> Grid:
+    """The grid with those rows that `expand` takes for the same words; raises `InputError` where there are none."""
+    rows = tuple(r for r in grid.rows if any(_wanted(runs(r, scale, seed), only) for seed in seeds_of(scale, seeds)))
+    if not rows:
+        raise InputError(f"no run of {grid.name} has {' or '.join(only)} in its name.")
+    return dataclasses.replace(grid, rows=rows)
+
+
+def _wanted(made: Runs, only: Sequence[str]) -> bool:
+    return not only or any(word in stage.name for word in only for stage in made if stage)
 
 
 def runs(row: Row, scale: str, seed: int) -> Runs:
@@ -116,12 +127,13 @@ def _check_installed(grid: Grid, row: Row) -> None:
 def _with_needs(row: Row, scale: str, seed: int, made: Runs) -> Iterator[Stage]:
     """The runs of a row after the stages that make their dataset and their world model."""
     if isinstance(made.offline, Pretrain):
-        dataset = _dataset(row, scale)
         env = dataclasses.replace(made.offline.config.env, observation="both")
-        for name, (behaviour, episodes) in zip(dataset.after, dataset.counts.items(), strict=True):
-            yield Collect(name=name, env=env, behaviour=behaviour, episodes=episodes)
-        yield dataset
-        yield from _model(row, scale, seed)
+        models = list(_model(row, scale, seed))
+        for dataset in (_dataset(row, scale), *(_dataset(_seen_by_model(row), scale) for _ in models)):
+            for name, (behaviour, episodes) in zip(dataset.after, dataset.counts.items(), strict=True):
+                yield Collect(name=name, env=env, behaviour=behaviour, episodes=episodes)
+            yield dataset
+        yield from models
     yield from (stage for stage in made if stage)
 
 
@@ -132,7 +144,7 @@ def _model(row: Row, scale: str, seed: int) -> Iterator[WorldModel]:
     """
     if updates := SCALES[scale].model_updates:
         its = {name: value for name, value in row.changes.items() if name.startswith(MODEL_SETTINGS)}
-        before = dataclasses.replace(row, agent="bc", changes=its)
+        before = dataclasses.replace(_seen_by_model(row), agent="bc", changes=its)
         alone = {
             "behaviour": preset(scale).behaviour,
             "training.offline_updates": updates,
@@ -141,9 +153,14 @@ def _model(row: Row, scale: str, seed: int) -> Iterator[WorldModel]:
         }
         yield WorldModel(
             name=f"models/{_name(before).removeprefix('bc-')}-seed{seed}",
-            after=(_dataset(row, scale).name,),
+            after=(_dataset(before, scale).name,),
             config=change(_config(before, scale, seed, row.env), alone),
         )
+
+
+def _seen_by_model(row: Row) -> Row:
+    """The row with the data that its shared world model learns from."""
+    return dataclasses.replace(row, data=row.model_data or row.data)
 
 
 def _dataset(row: Row, scale: str) -> Mix:
