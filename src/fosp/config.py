@@ -215,8 +215,9 @@ class TrainingConfig:
     """Updates between checkpoints."""
     threads: int = 0
     """CPU threads (0: PyTorch's own choice)."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """Arithmetic of matrix products; bfloat16 keeps norms and losses in float32."""
+    precision: Literal["float32", "bfloat16", "auto"] = "float32"
+    """Arithmetic of matrix products; bfloat16 keeps norms and losses in float32. auto: bfloat16 where the processor has
+    instructions for it, which takes a third from an update there; without them it is slower."""
     compile: bool = False
     """Compile the losses with torch.compile: minutes at the start, faster afterwards."""
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fosp.agents import AGENTS, ON_POLICY, make_agent, resolve_device
-from fosp.agents.base import AgentState
+from fosp.agents.base import AgentState, in_bfloat16
 from fosp.errors import InputError
 from fosp.models.rssm import Latent
 from tiny import CPU, awaken, random_batch, tiny_agent, tiny_config
@@ -157,6 +157,18 @@ def test_bfloat16_updates_are_close_to_float32_and_leave_parameters_in_float32()
         low, full = (results[p][name].item() for p in ("bfloat16", "float32"))
         assert low != full  # the setting does something
         assert low == pytest.approx(full, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("abilities", "expected"),
+    [({"avx512_f": True}, False), ({"avx512_bf16": True}, True), ({"amx_bf16": True}, True), ({"bf16": True}, True)],
+)
+def test_automatic_precision_is_bfloat16_where_the_processor_has_it(abilities, expected, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: abilities)
+    assert in_bfloat16("auto", torch.device("cpu")) is expected
+    assert tiny_agent({"training.precision": "auto"}).bfloat16 is expected
+    assert not in_bfloat16("float32", torch.device("cpu"))
+    assert in_bfloat16("bfloat16", torch.device("cpu"))
 
 
 @pytest.mark.slow

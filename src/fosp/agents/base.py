@@ -75,6 +75,16 @@ class Optimiser:
         return norm
 
 
+def in_bfloat16(precision: str, device: torch.device) -> bool:
+    """Whether matrix products run in bfloat16 at a setting of `training.precision`."""
+    if precision != "auto":
+        return precision == "bfloat16"
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    abilities = torch.cpu.get_capabilities()
+    return any(abilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))  # the last one is Arm's
+
+
 class Agent(nn.Module, ABC):
     """Base of all agents: something that observes and acts.
 
@@ -90,6 +100,7 @@ class Agent(nn.Module, ABC):
     ) -> None:
         super().__init__()
         self.config, self.spaces, self.actions, self.device = config, dict(spaces), actions, device
+        self.bfloat16 = in_bfloat16(config.training.precision, device)
         # The initialisation draws from PyTorch's own generator: lend it our seed and give its state back.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
@@ -140,7 +151,7 @@ class Agent(nn.Module, ABC):
 
     def arithmetic(self) -> torch.autocast:
         """Context in which matrix products run in the precision of the settings."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.training.precision == "bfloat16")
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16)
 
 
 class ModelBasedAgent(Agent):

@@ -123,6 +123,7 @@ SCALES = {
             "training.offline_updates": 6_000,
             "training.model_updates": 0,
             "training.evaluation_episodes": 5,
+            "training.precision": "auto",
             # A twelfth of the paper's arithmetic an action, which has 1.6 actions/s on two cores.
             "safe_dreamer.plan_samples": 120,
             "safe_dreamer.plan_actor_samples": 10,

@@ -12,7 +12,7 @@ import torch
 
 from fosp import parallel
 from fosp.agents import make_model_based, resolve_device
-from fosp.agents.base import ModelBasedAgent
+from fosp.agents.base import ModelBasedAgent, in_bfloat16
 from fosp.config import Config, load_config, save_config
 from fosp.data.replay import Replay
 from fosp.errors import InputError
@@ -31,7 +31,8 @@ def prepare(config: Config) -> None:
     keep_freed_memory()
     if config.training.threads:
         torch.set_num_threads(config.training.threads)
-    torch.set_float32_matmul_precision("high" if config.training.precision == "bfloat16" else "highest")
+    low = in_bfloat16(config.training.precision, resolve_device(config.device))
+    torch.set_float32_matmul_precision("high" if low else "highest")
 
 
 def claim_run(run: Path, config: Config, resume: bool) -> Config:
