@@ -86,9 +86,6 @@ class WorldModelConfig:
     vector_standardise: bool = True
     """Scale each entry of vector observations to unit variance over the data: signals as small as lidar's are otherwise
     not worth their nats and are left out of the latents. Off: symlog alone, as in DreamerV3."""
-    image_standardise: bool = False
-    """Divide the error of each pixel by its variance over the data: a camera that stands still sees small things, where
-    they are at all, only among much larger ones that move. Off: all pixels alike, as in DreamerV3."""
     cost_weight: float = 1.0
     """Weight of steps with cost >= 1 in the cost head's loss."""
     learning_rate: float = 1e-3

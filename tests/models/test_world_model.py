@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import pytest
 import torch
@@ -11,7 +9,6 @@ from torch.nn import functional as F
 
 from fosp.config import WorldModelConfig
 from fosp.models.distributions import symlog
-from fosp.models.layers import from_patches
 from fosp.models.world_model import WorldModel, squared_norm
 from tiny import line_image, random_batch
 
@@ -153,7 +150,7 @@ def test_vectors_are_standardised_after_symlog_when_the_setting_says_so():
     g = torch.Generator().manual_seed(0)
     data = torch.stack([5 + 2 * torch.randn(4000, generator=g), torch.full((4000,), 0.5)], 1)
     world_model = model(vector_standardise=True)
-    world_model.see({"vector": data})
+    world_model.see_vectors(data)
     normal = world_model.normalise(data)
     np.testing.assert_allclose(normal[:, 0].mean(), 0, atol=1e-3)
     np.testing.assert_allclose(normal[:, 0].std(), 1, atol=1e-3)
@@ -166,45 +163,8 @@ def test_vectors_are_standardised_after_symlog_when_the_setting_says_so():
     expected = torch.expm1(torch.log1p(data[:, 0].abs()).mean())
     assert middle[0].tolist() == pytest.approx([expected.item(), 0.5], rel=2e-2)
     plain = model(vector_standardise=False)
-    plain.see({"vector": data})
+    plain.see_vectors(data)
     torch.testing.assert_close(plain.normalise(data), symlog(data))
-
-
-def image_model(**changes: float | bool) -> WorldModel:
-    torch.manual_seed(0)
-    config = WorldModelConfig(deterministic=16, latents=4, classes=4, units=16, head_layers=1, cnn_depth=4, patch=4)
-    return WorldModel(dataclasses.replace(config, **changes), {"image": (64, 64, 3)}, 1)
-
-
-def test_errors_of_pixels_are_divided_by_their_variance_when_the_setting_says_so():
-    """Half of the picture flickers between 0.2 and 0.6, a corner of it in a tenth of the frames, the rest is still."""
-    data = np.full((100, 64, 64, 3), 51, np.uint8)
-    data[::2, :, 32:] = 153
-    data[:10, :8, :8] = 153
-    world_model = image_model(image_standardise=True)
-    world_model.see({"image": torch.from_numpy(data)})
-    weight = from_patches(world_model.image_weight, 4).square()
-    n = 100 / 99  # of an unbiased estimate
-    variance = {"often": 0.04 * n, "rarely": 0.4**2 * 0.09 * n, "never": 0.0}
-    raw = {name: 1 / (value + 0.05**2) for name, value in variance.items()}
-    pixels = {"often": 64 * 32, "rarely": 64, "never": 64 * 32 - 64}
-    scale = sum(pixels[k] * variance[k] for k in pixels) / sum(pixels[k] * raw[k] * variance[k] for k in pixels)
-    for name, pixel in {"often": (0, 40), "rarely": (3, 3), "never": (20, 3)}.items():
-        np.testing.assert_allclose(weight[pixel], scale * raw[name], rtol=1e-4)
-    plain = image_model(image_standardise=False)
-    plain.see({"image": torch.from_numpy(data)})
-    assert not any(name.endswith("image_weight") for name in plain.state_dict())
-
-
-def test_the_weights_of_pixels_weigh_their_squared_errors():
-    batch = moving_column()
-    losses = []
-    for factor in (1.0, 3.0):
-        world_model = image_model(image_standardise=True)
-        world_model.image_weight.fill_(factor)
-        losses.append(loss_of(world_model, batch)[1]["world_model/image"].item())
-    assert losses[1] == pytest.approx(9 * losses[0], rel=1e-4)
-    assert losses[0] == pytest.approx(loss_of(image_model(), batch)[1]["world_model/image"].item(), rel=1e-6)
 
 
 def moving_column(rows: int = 2, length: int = 8) -> dict[str, torch.Tensor]:

@@ -81,7 +81,7 @@ def in_bfloat16(precision: str, device: torch.device) -> bool:
         return precision == "bfloat16"
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    abilities = getattr(torch.cpu, "get_capabilities", dict)()  # an older PyTorch cannot tell
+    abilities = torch.cpu.get_capabilities()
     return any(abilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))  # the last one is Arm's
 
 

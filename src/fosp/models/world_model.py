@@ -13,9 +13,6 @@ from fosp.models.distributions import categorical_kl, symexp, symlog
 from fosp.models.layers import ImageDecoder, ImageEncoder, TwoHotHead, from_patches, mlp, to_patches
 from fosp.models.rssm import RSSM, Latent
 
-_PICTURES = 4_000  # of the data, that pixels' variances are taken from
-_PIXEL_NOISE = 0.05  # standard deviation below which a pixel counts as still, of a range of 1
-
 Batch = Mapping[str, Tensor]
 Metrics = dict[str, Tensor]
 
@@ -38,8 +35,6 @@ class WorldModel(nn.Module):
 
     vector_mean: Tensor
     vector_scale: Tensor
-    image_weight: Tensor | None
-    """Factors of the errors of pixels, as patches; None where all count alike."""
 
     def __init__(self, config: WorldModelConfig, spaces: Mapping[str, tuple[int, ...]], actions: int) -> None:
         super().__init__()
@@ -55,9 +50,6 @@ class WorldModel(nn.Module):
             embedding += config.units
             self.register_buffer("vector_mean", torch.zeros(spaces["vector"]))
             self.register_buffer("vector_scale", torch.ones(spaces["vector"]))
-        weighted = "image" in spaces and config.image_standardise
-        shape = to_patches(torch.ones(spaces["image"]), config.patch) if weighted else None
-        self.register_buffer("image_weight", shape)
         self.rssm = RSSM(config, embedding, actions)
         self.features = features = self.rssm.features
         self.image_decoder = (
@@ -90,23 +82,16 @@ class WorldModel(nn.Module):
         return torch.cat(parts, -1)
 
     def normalise(self, vector: Tensor) -> Tensor:
-        """Symlog, then the shift and scale of `see`, (..., D)."""
+        """Symlog, then the shift and scale of `see_vectors`, (..., D)."""
         return (symlog(vector) - self.vector_mean) / self.vector_scale
 
     @torch.no_grad()
-    def see(self, observations: Batch) -> None:
-        """Take what the settings `..._standardise` need from all observations of the data (N, ...), before training."""
-        if self.vector_encoder is not None and self.config.vector_standardise:
-            value = symlog(observations["vector"].to(self.vector_mean.device))
+    def see_vectors(self, vector: Tensor) -> None:
+        """Take shift and scale from vector observations (N, D) of the data, once, before training."""
+        if self.config.vector_standardise:
+            value = symlog(vector)
             self.vector_mean.copy_(value.mean(0))
             self.vector_scale.copy_(value.std(0).clamp(min=1e-2))  # entries that never change stay as they are
-        if self.image_weight is not None:
-            images = observations["image"]
-            some = images[:: -(-len(images) // _PICTURES)].to(self.image_weight.device)
-            variance = (to_patches(some, self.config.patch) / 255).var(0)
-            weight = (variance + _PIXEL_NOISE**2).reciprocal()
-            weight *= variance.sum() / (weight * variance).sum()  # the error of the mean picture stays as it was
-            self.image_weight.copy_(weight.sqrt())
 
     def reward(self, features: Tensor) -> Tensor:
         """Expected reward on arriving in a state, (..., F) -> (...)."""
@@ -141,8 +126,6 @@ class WorldModel(nn.Module):
         losses: Metrics = {}
         if self.image_decoder is not None:
             error = self.image_decoder(features.flatten(0, 1)) - targets["image"].flatten(0, 1)
-            if self.image_weight is not None:
-                error = error * self.image_weight
             losses["image"] = squared_norm(error) / len(error)
         if self.vector_decoder is not None:
             error = self.vector_decoder(features).float() - targets["vector"]

@@ -91,8 +91,8 @@ def pretrain(
         agent.model_fixed = True
         if not (resume and has_checkpoint(run)):
             load_world_model(Path(config.training.world_model), agent)
-    else:
-        agent.world_model.see({name: replay.rows(name) for name in agent.spaces})
+    elif "vector" in agent.spaces:
+        agent.world_model.see_vectors(replay.rows("vector").to(device))
     sampler = np.random.default_rng([config.seed, rank] if (rank := parallel.rank()) else config.seed)
     if rank:  # the same network everywhere, other random numbers
         agent.generator.manual_seed(int(sampler.integers(2**31)))

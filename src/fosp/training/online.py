@@ -249,8 +249,8 @@ class _OnlineTraining:
                 self.learn_from([Rollout(episode, {})])
                 if self.stop.requested:
                     raise Interrupted(self.run)
-        if c.episodes == self.training.prefill_episodes:
-            self.agent.world_model.see({name: self.replay.rows(name) for name in self.agent.spaces})
+        if c.episodes == self.training.prefill_episodes and "vector" in self.agent.spaces:
+            self.agent.world_model.see_vectors(self.replay.rows("vector").to(self.agent.device))
 
     def collect(self, environments: VectorEnv) -> list[Rollout]:
         """One episode per environment with the current policy; an interrupt abandons it and keeps nothing of it."""
