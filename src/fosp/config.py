@@ -133,6 +133,10 @@ class BehaviourConfig:
     """Predicted cost above which an imagined state counts as a violation."""
     reach_initial: float = 0.02
     """Violation probability of the untrained head: the backup's max forgets a higher start only slowly."""
+    lagrangian: Literal["gradient", "weight"] = "gradient"
+    """How the multiplier reaches the actor. gradient: of Phi at actions of its own, through Q_c (the paper's). weight:
+    A_r in the weights of log pi becomes (A_r - lambda_p A_c) / (1 + lambda_p), so that nothing is asked of Q_c about
+    actions that nobody took."""
     multiplier: float = 0.01
     """lambda_p at the start (Eq. 17)."""
     multiplier_limit: float = 8.0

@@ -133,17 +133,29 @@ def advantages(agent: FOSP, s: Tensor, a: Tensor) -> tuple[np.ndarray, np.ndarra
     return result[0], result[1]
 
 
-def test_offline_actor_loss_is_eqs_19_and_20():
-    agent, batch = agent_with_opinions(), random_batch(B, T)
+LAGRANGIAN = pytest.mark.parametrize("lagrangian", ["gradient", "weight"])
+
+
+def priced(lagrangian: str, advantage_reward: np.ndarray, advantage_cost: np.ndarray) -> np.ndarray:
+    """What weighs in place of A_r at lambda_p = 0.2."""
+    return advantage_reward if lagrangian == "gradient" else (advantage_reward - 0.2 * advantage_cost) / 1.2
+
+
+@LAGRANGIAN
+def test_offline_actor_loss_is_eqs_19_and_20(lagrangian):
+    agent, batch = agent_with_opinions({"behaviour.lagrangian": lagrangian}), random_batch(B, T)
     data, _ = parts(agent, batch)
     noise = noises(agent)[2]
     loss, metrics = agent.offline_actor_loss(data, noise)
     s, a = data.features, data.action
     advantage_reward, advantage_cost = advantages(agent, s, a)
+    advantage_reward = priced(lagrangian, advantage_reward, advantage_cost)
     u = 1 - numbers(agent.reachability.probability(s))
     w = u * np.minimum(np.exp(10 * advantage_reward), 100) + (1 - u) * np.minimum(np.exp(-5 * advantage_cost), 100)
     pi = agent.actor(s)
-    penalty = phi(numbers(agent.cost_critic.slow_q(s, pi.sample(noise[:, :-1]))), 0.2, 0.05)
+    penalty = phi(numbers(agent.cost_critic.slow_q(s, pi.sample(noise[:, :-1]))), 0.2, 0.05) * (
+        lagrangian == "gradient"
+    )
     distribution = truncnorm(pi)
     rows = w * distribution.logpdf(numbers(a)[..., 0]) + 0.01 * distribution.entropy() - penalty * u
     valid = numbers(data.valid)
@@ -152,18 +164,20 @@ def test_offline_actor_loss_is_eqs_19_and_20():
     assert metrics["weights/mean"].item() == pytest.approx(w.mean(), rel=1e-3)
 
 
-def test_online_actor_loss_is_eqs_20_and_23_on_imagined_rollouts():
-    agent, batch = agent_with_opinions(), random_batch(B, T)
+@LAGRANGIAN
+def test_online_actor_loss_is_eqs_20_and_23_on_imagined_rollouts(lagrangian):
+    agent, batch = agent_with_opinions({"behaviour.lagrangian": lagrangian}), random_batch(B, T)
     agent.start_online()
     _, dream = parts(agent, batch)
     noise = noises(agent, 7)[0]
     loss, _ = agent.online_actor_loss(dream, noise)
     s, a = dream.features[:-1], dream.action
     advantage_reward, advantage_cost = advantages(agent, s, a)
+    advantage_reward = priced(lagrangian, advantage_reward, advantage_cost)
     u = 1 - numbers(agent.reachability.probability(s))
     w = u * 10 * advantage_reward - (1 - u) * 5 * advantage_cost
     pi = agent.new_actor(s)
-    penalty = phi(numbers(agent.cost_critic.slow_q(s, pi.sample(noise))), 0.2, 0.05)
+    penalty = phi(numbers(agent.cost_critic.slow_q(s, pi.sample(noise))), 0.2, 0.05) * (lagrangian == "gradient")
     distribution = truncnorm(pi)
     rows = w * distribution.logpdf(numbers(a)[..., 0]) + 0.01 * distribution.entropy() - penalty * u
     assert loss.item() == pytest.approx(-(rows * numbers(dream.weight)).mean(), rel=1e-3)

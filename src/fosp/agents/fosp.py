@@ -219,6 +219,7 @@ class FOSP(ImaginingAgent):
         with torch.no_grad():
             u = self.feasibility(s)
             advantage_reward, advantage_cost = self.advantages(s, data.action, data.valid > 0)
+            advantage_reward = self.priced(advantage_reward, advantage_cost)
             if c.reachability:
                 w = offline_weight(u, advantage_reward, advantage_cost, c.beta_reward, c.beta_cost, c.weight_clip)
             else:
@@ -243,6 +244,7 @@ class FOSP(ImaginingAgent):
         with torch.no_grad():
             u = self.feasibility(s)
             advantage_reward, advantage_cost = self.advantages(s, dream.action, dream.weight > 0)
+            advantage_reward = self.priced(advantage_reward, advantage_cost)
             if c.reachability:
                 w = online_weight(u, advantage_reward, advantage_cost, c.beta_reward, c.beta_cost)
             else:
@@ -266,6 +268,13 @@ class FOSP(ImaginingAgent):
             result.append(advantage / scale.value)
         return result[0], result[1]
 
+    def priced(self, advantage_reward: Tensor, advantage_cost: Tensor) -> Tensor:
+        """A_r, or what is left of it when costs are priced in the weights, (...)."""
+        if self.config.behaviour.lagrangian == "gradient":
+            return advantage_reward
+        price = self.multiplier.multiplier.float()
+        return (advantage_reward - price * advantage_cost) / (1 + price)
+
     def feasibility(self, s: Tensor) -> Tensor:
         """u = 1 - p, or 1 everywhere without the reachability function, (...)."""
         if not self.config.behaviour.reachability:
@@ -274,6 +283,8 @@ class FOSP(ImaginingAgent):
 
     def penalty(self, s: Tensor, action: Tensor) -> Tensor:
         """Phi of Eq. 17 on Q_c(s, a) with a ~ pi reparameterised, so that it trains the actor, (...)."""
+        if self.config.behaviour.lagrangian == "weight":
+            return torch.zeros_like(action[..., 0])
         if self.feasible_value is not None:
             return self.config.behaviour.multiplier * self.feasible_value(s, action)
         return self.multiplier.phi(self.cost_critic.slow_q(s, action))
