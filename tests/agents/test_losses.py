@@ -164,6 +164,28 @@ def test_offline_actor_loss_is_eqs_19_and_20(lagrangian):
     assert metrics["weights/mean"].item() == pytest.approx(w.mean(), rel=1e-3)
 
 
+def test_advantages_may_come_from_what_followed_in_the_sequence():
+    agent, batch = agent_with_opinions({"behaviour.advantage": "return"}), random_batch(B, T)
+    data, _ = parts(agent, batch)
+    found = agent.data_advantages(data)
+    gamma, lambda_ = agent.config.behaviour.gamma, agent.config.behaviour.lambda_
+    s = torch.cat([data.features, data.next_features[:, -1:]], 1)
+    for advantage, critic, scale, signal in (
+        (found[0], agent.reward_critic, agent.reward_scale, data.reward),
+        (found[1], agent.cost_critic, agent.cost_scale, data.cost),
+    ):
+        value, signal, goes_on = numbers(critic.value(s)), numbers(signal), 1 - numbers(data.next_terminal)
+        for row in range(B):
+            after = value[row, -1]
+            for t in reversed(range(T - 1)):
+                target = signal[row, t] + gamma * goes_on[row, t] * (
+                    (1 - lambda_) * value[row, t + 1] + lambda_ * after
+                )
+                after = target if data.valid[row, t] else value[row, t]
+                expected = (after - value[row, t]) / scale.value.item()
+                assert advantage[row, t].item() == pytest.approx(expected, rel=1e-3, abs=1e-4)
+
+
 @LAGRANGIAN
 def test_online_actor_loss_is_eqs_20_and_23_on_imagined_rollouts(lagrangian):
     agent, batch = agent_with_opinions({"behaviour.lagrangian": lagrangian}), random_batch(B, T)

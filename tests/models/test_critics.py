@@ -7,7 +7,14 @@ import pytest
 import torch
 from scipy.optimize import brentq
 
-from fosp.models.critics import Critic, expectile_loss, expectile_weight, in_sample_target, lambda_return
+from fosp.models.critics import (
+    Critic,
+    expectile_loss,
+    expectile_weight,
+    in_sample_target,
+    lambda_return,
+    sequence_return,
+)
 from fosp.models.feasible import FeasibleValue, reach_avoid_target
 
 SAMPLES = np.array([-1.0, 0.0, 0.5, 1.0, 4.0])
@@ -56,6 +63,20 @@ def test_lambda_return_stops_at_a_termination():
 
 
 # ----------------------------------------------------------------------------- Eq. 10
+
+
+@pytest.mark.parametrize(("terminated", "first"), [(False, [10.25, 17.0]), (True, [6.5, 2.0])])
+def test_sequence_return_worked_by_hand(terminated, first):
+    """Two steps that end an episode, by a time limit or for good; the seam; two steps of the next."""
+    returns = sequence_return(
+        torch.tensor([[1.0, 2.0, 99.0, 3.0, 4.0]]),
+        torch.tensor([[10.0, 20.0, 30.0, 40.0, 50.0, 60.0]]),
+        torch.tensor([[False, terminated, False, False, False]]),
+        torch.tensor([[1.0, 1.0, 0.0, 1.0, 1.0]]),
+        gamma=0.5,
+        lambda_=0.5,
+    )
+    assert returns.tolist() == [[*first, 30.0, 24.0, 34.0]]
 
 
 def test_in_sample_target_worked_by_hand():

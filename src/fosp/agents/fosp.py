@@ -16,7 +16,7 @@ from fosp.agents.base import Mode, Optimiser, Transitions, transitions
 from fosp.agents.imagination import Dream, ImaginingAgent
 from fosp.config import Config
 from fosp.models.actor import Actor
-from fosp.models.critics import Critic, in_sample_target, lambda_return
+from fosp.models.critics import Critic, in_sample_target, lambda_return, sequence_return
 from fosp.models.expansion import discounted_bound, expansion_probabilities, expansion_score
 from fosp.models.feasible import FeasibleValue
 from fosp.models.lagrangian import Multiplier
@@ -218,7 +218,7 @@ class FOSP(ImaginingAgent):
         s = data.features
         with torch.no_grad():
             u = self.feasibility(s)
-            advantage_reward, advantage_cost = self.advantages(s, data.action, data.valid > 0)
+            advantage_reward, advantage_cost = self.data_advantages(data)
             advantage_reward = self.priced(advantage_reward, advantage_cost)
             if c.reachability:
                 w = offline_weight(u, advantage_reward, advantage_cost, c.beta_reward, c.beta_cost, c.weight_clip)
@@ -258,11 +258,29 @@ class FOSP(ImaginingAgent):
         metrics["actor/penalty"] = (penalty * u).detach().mean()
         return loss, metrics
 
+    def data_advantages(self, data: Transitions) -> tuple[Tensor, Tensor]:
+        """Advantages of the data's actions for reward and cost on a common scale, each (B, T - 1)."""
+        c, s = self.config.behaviour, data.features
+        if c.advantage == "critic":
+            return self.advantages(s, data.action, data.valid > 0)
+        states = torch.cat([s[:, :1], data.next_features], 1)
+        raw = []
+        for critic, signal in ((self.reward_critic, data.reward), (self.cost_critic, data.cost)):
+            value = critic.value(states)
+            returns = sequence_return(signal, value, data.next_terminal, data.valid, c.gamma, c.lambda_)
+            raw.append(returns - value[:, :-1])
+        return self.scaled(raw[0], raw[1], data.valid > 0)
+
     def advantages(self, s: Tensor, action: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
         """Q - V of reward and cost on a common scale, each (...)."""
+        critics = (self.reward_critic, self.cost_critic)
+        reward, cost = (critic.slow_q(s, action) - critic.value(s) for critic in critics)
+        return self.scaled(reward, cost, valid)
+
+    def scaled(self, reward: Tensor, cost: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+        """Advantages divided by their scales, which see those that are `valid`."""
         result = []
-        for critic, scale in ((self.reward_critic, self.reward_scale), (self.cost_critic, self.cost_scale)):
-            advantage = critic.slow_q(s, action) - critic.value(s)
+        for advantage, scale in ((reward, self.reward_scale), (cost, self.cost_scale)):
             if self.config.behaviour.advantage_scale == "advantage":
                 scale.see(torch.where(valid, advantage, 0.0))
             result.append(advantage / scale.value)

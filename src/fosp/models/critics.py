@@ -24,6 +24,25 @@ def lambda_return(reward: Tensor, value: Tensor, discount: Tensor, lambda_: floa
     return torch.stack(result[:0:-1])
 
 
+def sequence_return(
+    reward: Tensor, value: Tensor, next_terminal: Tensor, valid: Tensor, gamma: float, lambda_: float
+) -> Tensor:
+    """TD(lambda) along recorded sequences, Eq. 8 with what really followed, (B, T - 1).
+
+    Args:
+        reward: of each step, (B, T - 1). value: V of every state, (B, T).
+        next_terminal: whether the episode terminated with the step, (B, T - 1) bool.
+        valid: 0 where the next row begins another episode: there is no return but V itself, (B, T - 1).
+    """
+    returns, after = [], value[:, -1]
+    for t in reversed(range(reward.shape[1])):
+        follows = (1 - lambda_) * value[:, t + 1] + lambda_ * after
+        step = reward[:, t] + gamma * (1 - next_terminal[:, t].float()) * follows
+        after = torch.where(valid[:, t] > 0, step, value[:, t])
+        returns.append(after)
+    return torch.stack(returns[::-1], 1)
+
+
 def in_sample_target(reward: Tensor, next_value: Tensor, next_terminal: Tensor, gamma: float) -> Tensor:
     """r_t + gamma V(s_{t+1}) of Eq. 10; a true termination at t+1 stops the bootstrap, a time limit does not. (...)"""
     return reward + gamma * (1 - next_terminal.float()) * next_value
