@@ -10,7 +10,18 @@ from fosp.agents import AGENTS
 from fosp.config import Config, change, env_config, preset
 from fosp.envs.behaviours import BEHAVIOURS
 from fosp.errors import InputError
-from fosp.experiments.grids import GRIDS, MODEL_SETTINGS, ONLINE_ONLY, SCALES, STANDARD, Grid, Row, short
+from fosp.experiments.grids import (
+    GRIDS,
+    MODEL_SETTINGS,
+    ONLINE_ONLY,
+    SCALES,
+    STANDARD,
+    TELEOPERATED,
+    TRAJECTORIES,
+    Grid,
+    Row,
+    short,
+)
 from fosp.experiments.stages import Collect, Finetune, Mix, Online, Pretrain, Reference, Stage, Train, WorldModel
 from fosp.training.evaluation import behaviour_label
 from fosp.training.online import without_offline_actor
@@ -174,8 +185,9 @@ def _dataset(row: Row, scale: str) -> Mix:
 def _name(row: Row) -> str:
     """Agent, task, observation, and whatever is not as usual."""
     parts = [row.agent, short(row.env), row.observation]
-    parts += [f"{name.rpartition('.')[2]}={value}" for name, value in row.changes.items()]
-    if row.data != STANDARD:
+    usual, data = (TRAJECTORIES, TELEOPERATED) if row.env == "SafeReach-v0" else ({}, STANDARD)
+    parts += [f"{name.rpartition('.')[2]}={value}" for name, value in row.changes.items() if usual.get(name) != value]
+    if row.data != data:
         parts += [f"{name}{count}" for name, count in row.data.items() if count]
     return "-".join(parts)
 
