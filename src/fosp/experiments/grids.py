@@ -241,8 +241,8 @@ FINE_STEPS = {
     "behaviour.penalty": 1e-5,
     "behaviour.horizon": 10,
 }
-"""FOSP's on SafeReach, where a step of a centimetre decides so little that Q does not tell actions apart: they are weighed
-by the outcome of their sequence, for reward and for cost (docs/results.md)."""
+"""FOSP's on SafeReach, where a step of a centimetre decides so little that Q does not tell actions apart: they are
+weighed by the outcome of their sequence, for reward and for cost (docs/results.md)."""
 
 
 def _reach(env: str) -> tuple[Row, ...]:
