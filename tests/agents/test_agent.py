@@ -166,7 +166,7 @@ def test_bfloat16_updates_are_close_to_float32_and_leave_parameters_in_float32()
 def test_automatic_precision_is_bfloat16_where_the_processor_has_it(abilities, expected, monkeypatch):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: abilities)
     assert in_bfloat16("auto", torch.device("cpu")) is expected
-    assert tiny_agent({"training.precision": "auto"}).bfloat16 is expected
+    assert tiny_agent({"training.precision": "auto"}).low_precision is expected
     assert not in_bfloat16("float32", torch.device("cpu"))
     assert in_bfloat16("bfloat16", torch.device("cpu"))
 

@@ -100,7 +100,7 @@ class Agent(nn.Module, ABC):
     ) -> None:
         super().__init__()
         self.config, self.spaces, self.actions, self.device = config, dict(spaces), actions, device
-        self.bfloat16 = in_bfloat16(config.training.precision, device)
+        self.low_precision = in_bfloat16(config.training.precision, device)
         # The initialisation draws from PyTorch's own generator: lend it our seed and give its state back.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
@@ -151,7 +151,7 @@ class Agent(nn.Module, ABC):
 
     def arithmetic(self) -> torch.autocast:
         """Context in which matrix products run in the precision of the settings."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16)
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.low_precision)
 
 
 class ModelBasedAgent(Agent):
