@@ -163,6 +163,10 @@ class BehaviourConfig:
     """New actor of the expansion: fresh parameters (the paper's), or starting as a copy of the offline actor."""
     actor_learning_rate: float = 3e-4
     """Adam step size of the actor."""
+    actor_average: float = 0.0
+    """Share of the actor (FOSP's and behaviour cloning's) moved at every update into a running average, which acts in
+    its place: single updates on small batches swing a policy that must be precise. 0: the actor itself, as in the
+    paper."""
     critic_learning_rate: float = 3e-4
     """Adam step size of the critics."""
     reach_learning_rate: float = 3e-4

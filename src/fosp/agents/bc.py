@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from fosp.agents.base import Mode, ModelBasedAgent, Optimiser, transitions
-from fosp.models.actor import Actor
+from fosp.models.actor import Actor, Average
 from fosp.models.world_model import Batch, Metrics
 
 
@@ -17,6 +17,7 @@ class BehaviourCloning(ModelBasedAgent):
         super().build()
         behaviour = self.config.behaviour
         self.actor = Actor(self.world_model.features, self.actions, behaviour.units, behaviour.layers)
+        self.average = Average(self.actor, behaviour.actor_average) if behaviour.actor_average else None
 
     def make_optimisers(self) -> dict[str, Optimiser]:
         world_model, behaviour = self.config.world_model, self.config.behaviour
@@ -26,7 +27,7 @@ class BehaviourCloning(ModelBasedAgent):
         }
 
     def policy(self, features: Tensor, mode: Mode, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        pi = self.actor(features)
+        pi = (self.average or self.actor)(features)
         return (pi.mode if mode == "mean" else pi.sample(self.noise(*pi.mode.shape, generator=generator))), {}
 
     def update(self, batch: Batch) -> Metrics:
@@ -37,6 +38,8 @@ class BehaviourCloning(ModelBasedAgent):
         loss = -data.mean(pi.log_prob(data.action))
         loss.backward()
         metrics["gradient/actor"] = self.optimisers["actor"].step()
+        if self.average is not None:
+            self.average.follow(self.actor)
         metrics["loss/actor"] = loss.detach()
         metrics["actor/entropy"] = data.mean(pi.entropy().detach())
         return metrics

@@ -15,7 +15,7 @@ from torch import Tensor
 from fosp.agents.base import Mode, Optimiser, Transitions, transitions
 from fosp.agents.imagination import Dream, ImaginingAgent
 from fosp.config import Config
-from fosp.models.actor import Actor
+from fosp.models.actor import Actor, Average
 from fosp.models.critics import Critic, in_sample_target, lambda_return, sequence_return
 from fosp.models.expansion import discounted_bound, expansion_probabilities, expansion_score
 from fosp.models.feasible import FeasibleValue
@@ -38,6 +38,7 @@ class FOSP(ImaginingAgent):
         size = (features, self.actions, c.units, c.layers)
         self.actor = Actor(*size)  # pi_psi
         self.new_actor = Actor(*size)  # pi_psi', idle until fine-tuning
+        self.average = Average(self.actor, c.actor_average) if c.actor_average else None
         self.reward_critic = Critic(*size, c.reward_expectile)
         self.cost_critic = Critic(*size, c.cost_expectile)
         self.reachability = Reachability(features, c.units, c.layers, c.reach_initial)
@@ -73,10 +74,14 @@ class FOSP(ImaginingAgent):
             return
         super().start_online()
         if self.expanded:
-            self.actor.requires_grad_(False)
-            if self.config.behaviour.expansion_start == "copy":
-                self.new_actor.load_state_dict(self.actor.state_dict())
             c = self.config.behaviour
+            if self.average is not None:
+                self.actor.load_state_dict(self.average.actor.state_dict())
+            self.actor.requires_grad_(False)
+            if c.expansion_start == "copy":
+                self.new_actor.load_state_dict(self.actor.state_dict())
+            if self.average is not None:
+                self.average.actor.load_state_dict(self.new_actor.state_dict())
             self.optimisers["actor"] = Optimiser([self.new_actor], c.actor_learning_rate, c.gradient_clip)
 
     def change_settings(self, before: Config) -> None:
@@ -115,7 +120,8 @@ class FOSP(ImaginingAgent):
             "value_cost": self.cost_critic.value(s),
         }
         candidates = []
-        for actor in (self.actor, self.new_actor) if self.expanded else (self.actor,):
+        learner = self.learner if self.average is None else self.average
+        for actor in (self.actor, learner) if self.expanded else (learner,):
             pi = actor(s)
             noise = self.noise(*pi.mode.shape, generator=generator)
             candidates.append(pi.mode if mode == "mean" else pi.sample(noise))
@@ -146,6 +152,8 @@ class FOSP(ImaginingAgent):
         loss.backward()
         for name in ("actor", "critics", "reachability"):
             metrics[f"gradient/{name}"] = self.optimisers[name].step()
+        if self.average is not None:
+            self.average.follow(self.learner)
         rate = self.config.behaviour.slow_critic_rate
         for slow in (self.reward_critic, self.cost_critic, self.reachability, self.feasible_value):
             if slow is not None:

@@ -235,8 +235,7 @@ TRAJECTORIES = {
 FINE_STEPS = {
     "behaviour.advantage": "return",
     "behaviour.lagrangian": "weight",
-    "behaviour.beta_reward": 3.0,
-    "behaviour.beta_cost": 3.0,
+    "behaviour.actor_average": 0.002,
     "behaviour.multiplier": 3.0,
     "behaviour.penalty": 1e-5,
     "behaviour.horizon": 10,

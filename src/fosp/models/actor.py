@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+
+import torch
 from torch import Tensor, nn
 
 from fosp.models.distributions import TruncatedNormal
@@ -20,3 +23,21 @@ class Actor(nn.Module):
     def forward(self, features: Tensor) -> TruncatedNormal:
         loc, scale = self.net(features).float().chunk(2, -1)
         return TruncatedNormal(loc.tanh(), _MIN_SCALE + (_MAX_SCALE - _MIN_SCALE) * (scale + 1).sigmoid())
+
+
+class Average(nn.Module):
+    """A running average of an actor's parameters, which acts in its place."""
+
+    def __init__(self, actor: Actor, rate: float) -> None:
+        """`rate`: share of the actor that an update moves into the average."""
+        super().__init__()
+        self.rate = rate
+        self.actor = copy.deepcopy(actor).requires_grad_(False)
+
+    def forward(self, features: Tensor) -> TruncatedNormal:
+        return self.actor(features)
+
+    @torch.no_grad()
+    def follow(self, actor: Actor) -> None:
+        """Move towards `actor` by the rate."""
+        torch._foreach_lerp_(list(self.actor.parameters()), list(actor.parameters()), self.rate)
