@@ -52,3 +52,20 @@ def test_rewards_and_costs_do_not_reach_the_actor():
         agent.update(batch)
         actors.append([p.detach() for p in agent.actor.parameters()])
     assert all(torch.equal(a, b) for a, b in zip(*actors, strict=True))
+
+
+@pytest.mark.parametrize("name", ["bc", "fosp"])
+def test_a_running_average_of_the_actor_acts_in_its_place(name):
+    agent = tiny_agent({"agent": name, "behaviour.actor_average": 0.25, "behaviour.actor_learning_rate": 1e-2})
+    expected = [p.detach().clone() for p in agent.actor.parameters()]
+    for i in range(3):
+        agent.update(random_batch(seed=i))
+        expected = [0.75 * e + 0.25 * p.detach() for e, p in zip(expected, agent.actor.parameters(), strict=True)]
+    for found, wanted, own in zip(agent.average.parameters(), expected, agent.actor.parameters(), strict=True):
+        torch.testing.assert_close(found, wanted)
+        assert not torch.equal(found, own)
+        assert not found.requires_grad
+    s = torch.randn(5, agent.world_model.features, generator=torch.Generator().manual_seed(0))
+    action, _ = agent.policy(s, "mean", torch.Generator())
+    torch.testing.assert_close(action, agent.average(s).mode)
+    assert not torch.allclose(action, agent.actor(s).mode)

@@ -158,3 +158,21 @@ def test_going_online_carries_everything_else_over_and_happens_once():
     agent.start_online()
     assert agent.optimisers["actor"] is optimiser
     assert {id(p) for p in optimiser.parameters} == {id(p) for p in agent.new_actor.parameters()}
+
+
+def test_with_a_running_average_the_averages_of_both_actors_compete():
+    agent = tiny_agent({"behaviour.actor_average": 0.25, "behaviour.expansion_start": "copy"})
+    for i in range(3):
+        agent.update(random_batch(seed=i))
+    offline = snapshot(agent.average)
+    agent.start_online()
+    assert same(offline, snapshot(agent.actor))  # what acted offline is what is frozen
+    assert same(offline, snapshot(agent.new_actor))
+    for i in range(3):
+        agent.update(random_batch(seed=i))
+    assert same(offline, snapshot(agent.actor))
+    assert not same(snapshot(agent.average), snapshot(agent.new_actor))
+    s, scored = features(agent, 40), []
+    agent.score = lambda s, a: scored.append(a) or torch.zeros(a.shape[:-1])
+    agent.policy(s, "mean", generator())
+    torch.testing.assert_close(scored[0], torch.stack([agent.actor(s).mode, agent.average(s).mode], 1))
