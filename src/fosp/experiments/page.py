@@ -40,6 +40,8 @@ def write_page(grid: Grid, scale: str, seeds: Sequence[int], root: Path, out: Pa
         _how_to_read(grid, scale),
     ]
     for group, members in groups.items():
+        if not any(outcome.row.phases != "reference" for outcome in members):
+            continue  # nothing to be compared with the yardsticks
         parts.append(f"## {group}")
         picture = out.with_suffix("") / f"{re.sub(r'[^a-z0-9]+', '-', group.lower()).strip('-')}.svg"
         if draw_curves(members, picture):
