@@ -71,6 +71,6 @@ def test_mutations_apply_and_their_tests_exist(mutation: Mutation):
 def test_mutations_cover_every_part():
     parts = [mutation.part for mutation in MUTATIONS]
     algorithm = {"expectile", "targets", "lagrangian", "weights", "expansion", "model"}
-    assert set(parts) == algorithm | {"trust region", "parallel", "deployment"}
+    assert set(parts) == algorithm | {"trust region", "parallel", "baselines", "deployment", "hardware"}
     assert min(parts.count(part) for part in algorithm) >= 4
     assert len({mutation.name for mutation in MUTATIONS}) == len(MUTATIONS)

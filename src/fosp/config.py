@@ -115,8 +115,9 @@ class BehaviourConfig:
     cost_expectile: float = 0.5
     """kappa of Eq. 7 for V_c: 0.8 is the paper's (pessimistic), 0.2 the value of the safest action in the data."""
     advantage: Literal["critic", "return"] = "critic"
-    """Advantages of the data's actions offline. critic: Q - V (the paper's). return: TD(lambda) of what really followed
-    in the sequence, minus V; where a single step decides little, Q cannot tell actions apart, but outcomes do."""
+    """Advantages of the data's actions. critic: Q - V (the paper's). return: TD(lambda) of what really followed
+    in the sequence, minus V; where a single step decides little, Q cannot tell actions apart, but outcomes do. The
+    actor then learns from recorded actions online as well, its own among them."""
     beta_reward: float = 5.0
     """beta_1 of Eqs. 19 and 23."""
     beta_cost: float = 5.0

@@ -106,7 +106,7 @@ def test_without_expansion_fine_tuning_still_learns_from_imagined_actions():
     agent.start_online()
     _, dream, actor_noise, _ = world(agent, batch)
     torch.testing.assert_close(dream.action[0], agent.actor(dream.features[0]).sample(actor_noise[0]))
-    agent.offline_actor_loss = None  # calling it would fail
+    agent.data_actor_loss = None  # calling it would fail
     agent.update(batch)
     agent.online_actor_loss(dream, actor_noise)[0].backward()
     assert any(p.grad is not None and p.grad.abs().max() > 0 for p in agent.actor.parameters())
@@ -132,7 +132,7 @@ def test_without_reachability_both_terms_count_in_full():
     agent, batch = build(reachability=False), random_batch(B, T)
     data, dream, actor_noise, noise = world(agent, batch)
     seen = weights_seen(agent)
-    agent.offline_actor_loss(data, noise)
+    agent.data_actor_loss(data, noise)
     reward, cost = raw_advantages(agent, data.features, data.action)
     expected = np.minimum(np.exp(10 * reward), 100) + np.minimum(np.exp(-5 * cost), 100)
     np.testing.assert_allclose(seen["w"], expected, rtol=1e-3)

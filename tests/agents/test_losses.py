@@ -142,11 +142,11 @@ def priced(lagrangian: str, advantage_reward: np.ndarray, advantage_cost: np.nda
 
 
 @LAGRANGIAN
-def test_offline_actor_loss_is_eqs_19_and_20(lagrangian):
+def test_data_actor_loss_is_eqs_19_and_20(lagrangian):
     agent, batch = agent_with_opinions({"behaviour.lagrangian": lagrangian}), random_batch(B, T)
     data, _ = parts(agent, batch)
     noise = noises(agent)[2]
-    loss, metrics = agent.offline_actor_loss(data, noise)
+    loss, metrics = agent.data_actor_loss(data, noise)
     s, a = data.features, data.action
     advantage_reward, advantage_cost = advantages(agent, s, a)
     advantage_reward = priced(lagrangian, advantage_reward, advantage_cost)
@@ -215,7 +215,7 @@ def test_a_feasible_state_is_weighed_by_reward_and_an_infeasible_one_by_cost(pro
     data, _ = parts(agent, batch)
     seen = {}
     agent.weight_metrics = lambda w, u: seen.update(w=w) or {}
-    agent.offline_actor_loss(data, noises(agent)[2])
+    agent.data_actor_loss(data, noises(agent)[2])
     advantage_reward, advantage_cost = advantages(agent, data.features, data.action)
     exponent = 10 * advantage_reward if follows == "reward" else -5 * advantage_cost
     np.testing.assert_allclose(seen["w"], np.minimum(np.exp(exponent), 100), rtol=2e-3, atol=1e-4)
@@ -269,7 +269,7 @@ def test_a_large_multiplier_moves_the_actor_to_lower_costs(online):
 
     before = own_cost().item()
     for _ in range(5):
-        loss = agent.online_actor_loss(dream, actor_noise) if online else agent.offline_actor_loss(data, penalty_noise)
+        loss = agent.online_actor_loss(dream, actor_noise) if online else agent.data_actor_loss(data, penalty_noise)
         loss[0].backward()
         agent.optimisers["actor"].step()
     assert own_cost().item() < before
@@ -296,7 +296,7 @@ def test_each_loss_trains_its_own_networks_only():
         data, dream = parts(agent, batch)
         actor_noise, _, penalty_noise = noises(agent)
         if name == "offline_actor":
-            loss = agent.offline_actor_loss(data, penalty_noise)[0]
+            loss = agent.data_actor_loss(data, penalty_noise)[0]
         elif name == "online_actor":
             loss = agent.online_actor_loss(dream, actor_noise)[0]
         elif name == "reachability":
@@ -432,3 +432,14 @@ def test_data_actions_at_the_bounds_are_learned_from():
     batch["action"] = torch.sign(batch["action"])
     metrics = agent.update(batch)
     assert torch.isfinite(metrics["loss/actor"])
+
+
+def test_with_recorded_returns_the_new_actor_learns_from_recorded_actions():
+    """Online, Eq. 23 on dreams is left out: the loss of the data's actions trains the new actor, and only that one."""
+    agent, batch = agent_with_opinions({"behaviour.advantage": "return"}), random_batch(B, T)
+    agent.start_online()
+    agent.online_actor_loss = None  # calling it would fail
+    frozen, new = ([p.detach().clone() for p in actor.parameters()] for actor in (agent.actor, agent.new_actor))
+    agent.update(batch)
+    assert all(torch.equal(a, b) for a, b in zip(frozen, agent.actor.parameters(), strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(new, agent.new_actor.parameters(), strict=True))

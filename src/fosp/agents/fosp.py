@@ -188,10 +188,10 @@ class FOSP(ImaginingAgent):
             metrics[f"value/{name}_return"] = returns.mean()
             if self.config.behaviour.advantage_scale == "return":
                 (self.reward_scale if name == "reward" else self.cost_scale).see(returns)
-        if self.is_online:
+        if self.is_online and self.config.behaviour.advantage == "critic":
             losses["actor"], more = self.online_actor_loss(dream, actor_noise)
         else:
-            losses["actor"], more = self.offline_actor_loss(data, penalty_noise)
+            losses["actor"], more = self.data_actor_loss(data, penalty_noise)
         metrics |= more
         losses["reachability"], more = self.reachability_loss(data, dream)
         metrics |= more
@@ -220,8 +220,8 @@ class FOSP(ImaginingAgent):
         q_loss = q_loss + data.mean(critic.q_loss(data.features, data.action, target))  # Eqs. 10 and 11
         return value_loss, q_loss, returns
 
-    def offline_actor_loss(self, data: Transitions, noise: Tensor) -> tuple[Tensor, Metrics]:
-        """Eqs. 19 and 20 on the data's actions."""
+    def data_actor_loss(self, data: Transitions, noise: Tensor) -> tuple[Tensor, Metrics]:
+        """Eqs. 19 and 20 on the data's actions: offline, and online where advantages are those of recorded returns."""
         c = self.config.behaviour
         s = data.features
         with torch.no_grad():
@@ -235,7 +235,7 @@ class FOSP(ImaginingAgent):
                 w = 2 * offline_weight(
                     half, advantage_reward, advantage_cost, c.beta_reward, c.beta_cost, c.weight_clip
                 )
-        pi = self.actor(s)
+        pi = self.learner(s)
         entropy = pi.entropy()
         penalty = self.penalty(s, pi.sample(noise[:, :-1]))
         loss = -data.mean(w * pi.log_prob(data.action) + c.entropy * entropy - penalty * u)
