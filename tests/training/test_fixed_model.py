@@ -40,12 +40,41 @@ def test_the_world_model_stays_and_the_behaviour_learns(source, tmp_path, agent)
     assert any(not torch.equal(learned[name], first[name]) for name in learned)
 
 
+def test_the_world_models_optimiser_comes_with_it(source, tmp_path):
+    """Or else fine-tuning would begin with Adam's full first steps, away from what the actor was trained on."""
+
+    def moments(run):
+        tensors = load_file(run / "checkpoint" / "model.safetensors")
+        return {name: value for name, value in tensors.items() if name.startswith("optimiser/world_model/")}
+
+    pretrain(settings(training__world_model=str(source / "bc")), [source / "line"], tmp_path / "run")
+    before, after = moments(source / "bc"), moments(tmp_path / "run")
+    assert before
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
 def test_fine_tuning_learns_the_world_model_again(source, tmp_path):
     config = settings(training__world_model=str(source / "bc"))
     pretrain(config, [source / "line"], tmp_path / "run")
     finetune(config, tmp_path / "run", tmp_path / "online")
     before, after = weights(tmp_path / "run", "world_model"), weights(tmp_path / "online", "world_model")
     assert any(not torch.equal(before[name], after[name]) for name in before)
+
+
+def test_fine_tuning_on_the_model_as_it_is(source, tmp_path):
+    """`keep_model`: also after an interruption."""
+    pretrain(settings(), [source / "line"], tmp_path / "run")
+    config = settings(training__keep_model=True)
+    finetune(config, tmp_path / "run", tmp_path / "online")
+    with pytest.raises(Interrupted):
+        finetune(config, tmp_path / "run", tmp_path / "again", progress=InterruptAfter(30))
+    finetune(config, tmp_path / "run", tmp_path / "again", resume=True)
+    before, after = weights(tmp_path / "run", "world_model"), weights(tmp_path / "again", "world_model")
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    learned, start = weights(tmp_path / "again", "new_actor"), weights(tmp_path / "run", "actor")
+    assert not all(map(torch.equal, learned.values(), start.values()))
+    assert_same_run(tmp_path / "online", tmp_path / "again")
 
 
 def test_resuming_does_not_need_the_other_run(source, tmp_path):

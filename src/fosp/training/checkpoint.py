@@ -157,7 +157,8 @@ def load_checkpoint(
             agent.start_online()
         agent.load_state_dict({n.removeprefix("agent/"): t for n, t in tensors.items() if n.startswith("agent/")})
         if optimisers:
-            _restore_optimisers(agent, tensors)
+            for group in agent.optimisers:
+                _restore_optimiser(agent, group, tensors)
     except (OSError, SafetensorError, KeyError, RuntimeError) as error:
         first = str(error).strip().splitlines()[0]
         raise InputError(f"{path} does not fit its settings or is damaged: {first}") from None
@@ -170,7 +171,10 @@ def load_checkpoint(
 
 
 def load_world_model(run: Path, agent: ModelBasedAgent) -> None:
-    """Give `agent` the world model of the checkpoint in ``run``, of whatever agent it is.
+    """Give `agent` the world model of the checkpoint in ``run``, of whatever agent it is, and its optimiser's moments.
+
+    Without the moments, the first updates of fine-tuning would be Adam's full steps in every direction, and an actor
+    that was trained on the model's states would no longer know them.
 
     Raises:
         InputError: the checkpoint is missing or damaged, or its world model has other sizes.
@@ -178,8 +182,11 @@ def load_world_model(run: Path, agent: ModelBasedAgent) -> None:
     checkpoint_info(run)
     path, prefix = (_locate(run) or run) / "model.safetensors", "agent/world_model."
     try:
-        tensors = {n.removeprefix(prefix): t for n, t in load_file(path).items() if n.startswith(prefix)}
-        agent.world_model.load_state_dict(tensors)
+        tensors = load_file(path)
+        agent.world_model.load_state_dict(
+            {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+        )
+        _restore_optimiser(agent, "world_model", tensors)
     except (OSError, SafetensorError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:300]
         raise InputError(
@@ -188,16 +195,15 @@ def load_world_model(run: Path, agent: ModelBasedAgent) -> None:
         ) from None
 
 
-def _restore_optimisers(agent: Agent, tensors: dict[str, torch.Tensor]) -> None:
-    for group, optimiser in agent.optimisers.items():
-        prefix = f"optimiser/{group}/"
-        moments: dict[int, dict[str, torch.Tensor]] = {}
-        for name, value in tensors.items():
-            if name.startswith(prefix):
-                index, field = name.removeprefix(prefix).split("/")
-                moments.setdefault(int(index), {})[field] = value
-        whole = optimiser.adam.state_dict()
-        optimiser.adam.load_state_dict({**whole, "state": moments})
+def _restore_optimiser(agent: Agent, group: str, tensors: dict[str, torch.Tensor]) -> None:
+    prefix = f"optimiser/{group}/"
+    moments: dict[int, dict[str, torch.Tensor]] = {}
+    for name, value in tensors.items():
+        if name.startswith(prefix):
+            index, field = name.removeprefix(prefix).split("/")
+            moments.setdefault(int(index), {})[field] = value
+    adam = agent.optimisers[group].adam
+    adam.load_state_dict({**adam.state_dict(), "state": moments})
 
 
 def _locate(run: Path) -> Path | None:
