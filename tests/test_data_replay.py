@@ -109,19 +109,6 @@ def test_starts_are_uniform_and_reach_both_ends():
     assert chi_square < 60  # 25 degrees of freedom: 60 is exceeded once in 10^4
 
 
-@pytest.mark.parametrize("capacity", [100, 41, 30, 17])  # not full, exactly full, around the end once and twice
-def test_the_newest_rows_alone(capacity):
-    replay = Replay(capacity, SPEC, ACTIONS)
-    for number, steps in enumerate([9, 9, 9, 5, 3]):  # 41 rows, the last ten of which are those of episodes 3 and 4
-        replay.add(make_episode(steps, number))
-    sample = replay.sample(500, 4, np.random.default_rng(0), newest=10)["vector"]
-    assert set(sample[..., 0].unique().tolist()) == {3.0, 4.0}
-    starts = {tuple(row) for row in sample[:, 0, :2].tolist()}
-    assert starts == {(3.0, float(t)) for t in range(6)} | {(4.0, 0.0)}
-    with pytest.raises(InputError, match="holds 3 rows"):
-        replay.sample(1, 4, np.random.default_rng(0), newest=3)
-
-
 def test_windows_never_join_rows_that_did_not_follow_one_another():
     replay = Replay(37, SPEC, ACTIONS)
     rng = np.random.default_rng(0)

@@ -199,10 +199,7 @@ class TrainingConfig:
     nothing yet. 0, as in the presets test and paper: everything learns from the start."""
     world_model: str = ""
     """Run whose world model is taken over and stays as it is offline, so that updates are cheaper and methods can be
-    compared on one model; empty: it is learned. Fine-tuning learns it again, unless `keep_model` says otherwise."""
-    keep_model: bool = False
-    """Fine-tuning leaves the world model as it is. The frozen actor was trained on this model's states and does not
-    know those of another: every update of the model takes a little from it. Not in the paper."""
+    compared on one model; empty: it is learned. Fine-tuning always learns it."""
     mirror: bool = False
     """Show every other sequence in the mirror, left and right exchanged: twice the data, where the task has this
     symmetry (SafeReach; the Point's pictures). Not in the paper."""
@@ -214,9 +211,6 @@ class TrainingConfig:
     """Replayed steps per agent step online: updates per agent step are train_ratio / (batch_size * sequence_length)."""
     updates_per_episode: int = 0
     """Updates after every episode online, in place of those that train_ratio grants; 0: train_ratio decides."""
-    online_share: float = 0.0
-    """Share of every batch online that comes from the run's own episodes, where the data would outnumber them; the rest
-    is drawn from everything. 0: all rows are equally likely, as in the paper."""
     environments: int = 1
     """Environments that collect at once."""
     replay_steps: int = 400_000

@@ -94,7 +94,6 @@ _RANGES = {
     "slow_critic_rate": _UNIT,
     "plan_momentum": _UNIT,
     "threshold": _UNIT,
-    "online_share": _UNIT,
     "risk_gamma": _UNIT,
     "advantage_lambda": _UNIT,
 } | dict.fromkeys(

@@ -229,8 +229,11 @@ def test_safereach_is_fine_tuned_by_forty_trajectories_on_unseen_tasks():
         assert (config.env.action_repeat, config.env.time_limit, config.env.observation) == (1, 80, "both")
         assert config.training.online_frames == 40 * 80
         assert config.training.evaluate_at == (0, 40 * 80 // 2)
-        assert stage.updates == 40 * config.training.updates_per_episode
+        assert stage.updates == 40 * config.training.updates_per_episode == 40 * 30
+        assert config.world_model.learning_rate == 1e-4
         assert stage.after == tuned[0].after  # one pretrained agent for all
+    learned = [stage for stage in stages if isinstance(stage, Pretrain | WorldModel)]
+    assert {stage.config.world_model.learning_rate for stage in learned} == {1e-3}  # the lower one is for online only
     clones = [stage for stage in stages if isinstance(stage, Finetune) and stage.config.agent == "bc"]
     assert [(stage.config.training.online_frames, stage.updates) for stage in clones] == [(0, 0)] * 3
     recorded = {stage.behaviour: stage.episodes for stage in stages if isinstance(stage, Collect)}

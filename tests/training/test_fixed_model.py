@@ -62,21 +62,6 @@ def test_fine_tuning_learns_the_world_model_again(source, tmp_path):
     assert any(not torch.equal(before[name], after[name]) for name in before)
 
 
-def test_fine_tuning_on_the_model_as_it_is(source, tmp_path):
-    """`keep_model`: also after an interruption."""
-    pretrain(settings(), [source / "line"], tmp_path / "run")
-    config = settings(training__keep_model=True)
-    finetune(config, tmp_path / "run", tmp_path / "online")
-    with pytest.raises(Interrupted):
-        finetune(config, tmp_path / "run", tmp_path / "again", progress=InterruptAfter(30))
-    finetune(config, tmp_path / "run", tmp_path / "again", resume=True)
-    before, after = weights(tmp_path / "run", "world_model"), weights(tmp_path / "again", "world_model")
-    assert all(torch.equal(before[name], after[name]) for name in before)
-    learned, start = weights(tmp_path / "again", "new_actor"), weights(tmp_path / "run", "actor")
-    assert not all(map(torch.equal, learned.values(), start.values()))
-    assert_same_run(tmp_path / "online", tmp_path / "again")
-
-
 def test_resuming_does_not_need_the_other_run(source, tmp_path):
     (tmp_path / "bc").symlink_to(source / "bc")
     config = settings(training__world_model=str(tmp_path / "bc"))

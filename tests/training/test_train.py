@@ -12,10 +12,9 @@ from safetensors.torch import load_file
 
 from fosp.agents import make_agent
 from fosp.config import change, load_config
-from fosp.data import Dataset, Replay
+from fosp.data import Dataset
 from fosp.errors import InputError
 from fosp.training.checkpoint import checkpoint_info, share_done
-from fosp.training.data import draw
 from fosp.training.interrupts import Interrupted
 from fosp.training.offline import pretrain
 from fosp.training.online import finetune, train, updates_granted
@@ -80,27 +79,6 @@ def test_a_number_of_updates_follows_every_episode_and_success_and_violation_are
     logged = [line for line in lines(run) if "train/success" in line]
     assert [line["train/violation"] for line in logged] == [float(episode.costs.any()) for episode in episodes]
     assert [line["train/success"] for line in logged] == [float((e.rewards > 0).any()) for e in episodes]
-
-
-def test_a_share_of_every_batch_is_the_runs_own():
-    """Three rows in four come from anywhere, of which a tenth is the run's own: 0.25 + 0.75 * 0.1."""
-    episodes = [play(i, 0.9) for i in range(10)]
-    spaces = {name: value.shape[1:] for name, value in episodes[0].observations.items()}
-    replay = Replay(1_000, spaces, 1)
-    for number, episode in enumerate(episodes):
-        replay.add(dataclasses.replace(episode, costs=np.full(len(episode), float(number), np.float32)))
-    own, rng = len(episodes[-1]) + 1, np.random.default_rng(0)
-    config = settings(training__online_share=0.25)
-    batch = draw(replay, config, 4_000, rng, own)
-    share = float((batch["cost"][:, -1] == 9).float().mean())
-    assert share == pytest.approx(0.25 + 0.75 * 0.1, abs=0.03)
-    none_yet = draw(replay, config, 4_000, rng, own=0)
-    assert float((none_yet["cost"][:, -1] == 9).float().mean()) == pytest.approx(0.1, abs=0.03)
-
-
-def test_a_number_of_rows_is_kept_for_the_share(direct):
-    counters = checkpoint_info(direct)["loop"]["counters"]
-    assert counters["rows"] == sum(len(episode) + 1 for episode in Dataset(direct / "episodes"))
 
 
 def test_it_is_evaluated_at_its_marks_and_at_the_end(direct):

@@ -147,30 +147,27 @@ class Replay:
             self._rows["is_first"][self._head] = True
             self._rows["action"][self._head] = 0.0
 
-    def sample(
-        self, batch: int, length: int, generator: np.random.Generator, newest: int | None = None
-    ) -> dict[str, torch.Tensor]:
+    def sample(self, batch: int, length: int, generator: np.random.Generator) -> dict[str, torch.Tensor]:
         """Draws windows of consecutive rows, each start equally likely.
 
         Args:
             batch: B windows, drawn with replacement.
             length: T rows each.
             generator: decides the starts; the same state gives the same windows.
-            newest: draw from so many rows only, the last that were added (default: from all).
 
         Returns:
             Observations by key (B, T, *shape), "action" (B, T, A) float32, "reward" and "cost" (B, T) float32,
             "is_first" and "is_terminal" (B, T) bool, freshly allocated on the replay's device.
 
         Raises:
-            InputError: if fewer than T rows are held, or asked for.
+            InputError: if fewer than T rows are held.
         """
-        rows = self._size if newest is None else min(newest, self._size)
-        if rows < length:
+        if self._size < length:
             raise InputError(
-                f"the replay holds {rows} rows, fewer than a training sequence of {length}: add more episodes."
+                f"the replay holds {self._size} rows, fewer than a training sequence of {length}: add more episodes."
             )
-        starts = self._head - rows + generator.integers(0, rows - length + 1, size=batch)  # (B,)
+        oldest = self._head if self._size == self.capacity else 0
+        starts = oldest + generator.integers(0, self._size - length + 1, size=batch)  # (B,)
         index = (starts[:, None] + np.arange(length)) % self.capacity  # (B, T)
         flat = torch.from_numpy(index.reshape(-1)).to(self.device)  # (B*T,)
         return {

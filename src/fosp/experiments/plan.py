@@ -204,7 +204,7 @@ def _offline(row: Row, scale: str, seed: int) -> Config:
 
 
 def _online(row: Row, scale: str, seed: int, env: str) -> Config:
-    config = _config(row, scale, seed, env, online=True)
+    config = change(_config(row, scale, seed, env, online=True), row.online)
     budget = config.training.online_frames
     marks = tuple(round(mark * budget) for mark in row.marks if mark < row.frames)
     frames = round(row.frames * budget)

@@ -48,19 +48,9 @@ def load_offline_replay(
     return load_replay(paths, config.training.replay_steps, str(device), spec), paths
 
 
-def draw(
-    replay: Replay, config: Config, rows: int, sampler: np.random.Generator, own: int = 0
-) -> dict[str, torch.Tensor]:
-    """`rows` training sequences, with `training.mirror` half of them seen in the mirror.
-
-    Of the replay's last `own` rows, those of the run's own episodes, comes `training.online_share` on average.
-    """
-    share, length = config.training.online_share, config.training.sequence_length
-    fresh = sampler.binomial(rows, share) if share > 0 and own >= length else 0
-    batch = replay.sample(rows - fresh, length, sampler)
-    if fresh:
-        newest = replay.sample(fresh, length, sampler, newest=own)
-        batch = {key: torch.cat([newest[key], value]) for key, value in batch.items()}
+def draw(replay: Replay, config: Config, rows: int, sampler: np.random.Generator) -> dict[str, torch.Tensor]:
+    """`rows` training sequences, with `training.mirror` half of them seen in the mirror."""
+    batch = replay.sample(rows, config.training.sequence_length, sampler)
     if not config.training.mirror:
         return batch
     which = torch.from_numpy(sampler.random(rows) < 0.5).to(replay.device)

@@ -43,8 +43,6 @@ class Counters:
     """Environment frames of online training."""
     episodes: int = 0
     """Online episodes in the replay."""
-    rows: int = 0
-    """Their rows there."""
     cost: float = 0.0
     """Sum of costs over all online frames."""
     due: float = 0.0
@@ -96,7 +94,6 @@ def finetune(
     resuming = resume and has_checkpoint(run)
     replay, datasets = load_offline_replay(config, [], run if resuming else source, device)
     agent = make_model_based(config, replay.spec, replay.action_size, device)
-    agent.model_fixed = config.training.keep_model
     sampler = np.random.default_rng(config.seed + 1)
     if resuming:
         counters = Counters(**load_checkpoint(run, agent, sampler)["counters"])
@@ -287,7 +284,6 @@ class _OnlineTraining:
             self.store.add(c.episodes, r.episode)
             self.replay.add(r.episode)
             c.episodes += 1
-            c.rows += len(r.episode) + 1
             c.frames += r.episode.frames
             c.cost += r.episode.total_cost
             c.due += updates_granted(self.training, len(r.episode))
@@ -309,7 +305,7 @@ class _OnlineTraining:
         """All whole updates that are due."""
         c = self.counters
         while c.due >= 1:
-            batch = draw(self.replay, self.agent.config, self.training.batch_size, self.sampler, c.rows)
+            batch = draw(self.replay, self.agent.config, self.training.batch_size, self.sampler)
             self.metrics.add(self.agent.update(batch))
             c.update += 1
             c.due -= 1
