@@ -1,4 +1,5 @@
 import base64
+import dataclasses
 import json
 import re
 from html.parser import HTMLParser
@@ -7,13 +8,14 @@ import imageio.v2 as imageio
 import numpy as np
 import pytest
 
+from data_toys import make_episode, write
 from fake_runs import fake_run, fake_summary
 from fosp.errors import InputError
 from fosp.report.charts import spans
 from fosp.report.metrics import merged
 from fosp.report.page import write_report
 from fosp.report.pictures import difference, mp4, resized, side_by_side, strip, views
-from fosp.report.runs import load_run
+from fosp.report.runs import load_run, load_summary, summarise_datasets
 from fosp.report.style import ACCENT, figure, to_svg
 
 VOID = {"meta", "img", "br", "link", "input"}
@@ -46,6 +48,9 @@ def page(tmp_path_factory):
         fake_run(root / "offline"),
         fake_run(root / "online", phase="online"),
     ]
+    write(root / "data", make_episode(0))
+    summary = runs[0] / "dataset.json"
+    dataclasses.replace(load_summary(summary), paths=(str(root / "data"),)).save(summary)
     return write_report(runs, root / "report.html").read_text(encoding="utf-8")
 
 
@@ -101,7 +106,7 @@ def test_missing_parts_are_named_in_one_line_each(tmp_path):
     for name in ("evaluations.jsonl", "dataset.json", "machine.json"):
         (run / name).unlink()
     page = write_report([run], tmp_path / "report.html").read_text(encoding="utf-8")
-    assert page.count('class="absent"') == 6
+    assert page.count('class="absent"') == 7
     assert "<svg" not in page
 
 
@@ -109,6 +114,40 @@ def test_a_dataset_given_by_hand_wins(tmp_path):
     run = fake_run(tmp_path / "run", pictures=False, metrics=False)
     summary = fake_summary(np.random.default_rng(0), episodes=30)
     assert "unsafe (10)" in write_report([run], tmp_path / "report.html", dataset=summary).read_text(encoding="utf-8")
+
+
+def test_the_contact_sheet_shows_the_median_episode_of_each_behaviour(tmp_path):
+    episodes = [make_episode(i, behaviour=("safe", "unsafe")[i % 2]) for i in range(6)]
+    write(tmp_path / "data", *episodes)
+    run = fake_run(tmp_path / "run", pictures=False, metrics=False)
+    summary = summarise_datasets([tmp_path / "data"])
+    summary.save(run / "dataset.json")  # as training leaves it: the page finds the data by itself
+    page = write_report([run], tmp_path / "report.html").read_text(encoding="utf-8")
+    headings = re.findall(r"<h3>(.*?): return (\S+), cost (\S+)</h3>", page)
+    assert [name for name, _, _ in headings] == ["safe", "unsafe"]
+    for name, total, _ in headings:
+        returns = sorted(e.total_reward for e in episodes if e.behaviour == name)
+        assert float(total) == pytest.approx(returns[1], rel=0.01)
+    sheet = page[page.index("<h3>safe") : page.index("One episode of each behaviour")]
+    marks, shown = re.findall(r"<i( class=cost)?>(\d+)</i>", sheet), 16
+    chosen = [
+        next(e for e in episodes if e.behaviour == name and e.total_reward == pytest.approx(float(total), rel=0.01))
+        for name, total, _ in headings
+    ]
+    assert len(marks) == 2 * shown
+    for number, (mark, step) in enumerate(marks):
+        assert bool(mark) == bool(chosen[number // shown].costs[int(step)] > 0)
+    assert ".columns i.cost" in page
+
+
+def test_without_the_data_the_page_says_how_to_show_them(tmp_path):
+    write(tmp_path / "data", make_episode(0))
+    run = fake_run(tmp_path / "run", pictures=False, metrics=False)
+    summarise_datasets([tmp_path / "data"]).save(run / "dataset.json")
+    (tmp_path / "data").rename(tmp_path / "elsewhere")
+    page = write_report([run], tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "No pictures of the data" in page
+    assert "safe (1)" in page
 
 
 def test_names_are_escaped(tmp_path):

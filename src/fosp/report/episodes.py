@@ -1,4 +1,4 @@
-"""Sections made of pictures: open-loop predictions and one evaluation episode."""
+"""Sections made of pictures: open-loop predictions, one evaluation episode, and a contact sheet of the data."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from fosp.data import Dataset
 from fosp.errors import InputError
 from fosp.report import charts, pictures
 from fosp.report.markup import absent, figure, number
-from fosp.report.runs import Run
+from fosp.report.runs import DatasetSummary, Run
 
 STRIP_COLUMNS = 16
 FILM_COLUMNS = 10
@@ -77,6 +78,33 @@ def film(runs: Sequence[Run]) -> str:
         + f'<figure><div class="scroll"><div class="film" data-first="{first:.5f}" data-last="{last:.5f}">{svg}'
         + f'<div class="playhead"></div></div></div><figcaption>{caption}</figcaption></figure>'
     )
+
+
+def contact_sheet(summary: DatasetSummary | None) -> str:
+    """Of each behaviour in the data the episode of median return, in pictures."""
+    found = [Path(path) for path in summary.paths if Path(path).is_dir()] if summary else []
+    datasets = [dataset for path in found if "image" in (dataset := Dataset(path)).observation_spec]
+    if not datasets:
+        return absent("No pictures of the data: they lie elsewhere, or hold none; fosp report --dataset names them.")
+    episodes: dict[str, list[tuple[float, Dataset, int]]] = {}
+    for dataset in datasets:
+        for index, known in enumerate(dataset.summaries()):
+            episodes.setdefault(known.behaviour, []).append((known.total_reward, dataset, index))
+    blocks = []
+    for behaviour, candidates in sorted(episodes.items()):
+        ordered = sorted(candidates, key=lambda candidate: candidate[0])
+        _, dataset, index = ordered[(len(ordered) - 1) // 2]
+        episode = dataset.read(index, ["image"])
+        shown = np.unique(np.linspace(0, len(episode) - 1, min(STRIP_COLUMNS, len(episode))).round().astype(int))
+        totals = f"return {number(episode.total_reward)}, cost {number(episode.total_cost)}"
+        blocks.append(f"<h3>{html.escape(behaviour)}: {totals}</h3>")
+        rows = [(view, picture[shown]) for view, picture in pictures.views(episode.observations["image"])]
+        blocks.append(_strip(rows, [(str(step), bool(episode.costs[step] > 0)) for step in shown], "cost"))
+    caption = (
+        "<b>One episode of each behaviour</b>, that of median return. Numbers are agent steps, marked where the step "
+        "had a cost."
+    )
+    return figure("".join(blocks), caption)
 
 
 def _strip(rows: Sequence[tuple[str, np.ndarray]], columns: Sequence[tuple[str, bool]], mark: str = "open") -> str:

@@ -51,7 +51,7 @@ def render(runs: Sequence[Run], summary: DatasetSummary | None) -> str:
         ("results", "Results", sections.results(runs)),
         ("episode", "An evaluation episode", episodes.film(runs)),
         ("curves", "Learning curves", sections.curves(runs)),
-        ("data", "The dataset", sections.dataset(summary)),
+        ("data", "The dataset", sections.dataset(summary) + episodes.contact_sheet(summary)),
         ("predictions", "Open-loop predictions", episodes.predictions(runs)),
         ("training", "Training", metrics.training(runs)),
         ("settings", "Settings", sections.settings(runs)),

@@ -43,6 +43,8 @@ class DatasetSummary:
     returns: tuple[float, ...]
     costs: tuple[float, ...]
     steps: int
+    paths: tuple[str, ...] = ()
+    """Where the datasets lie; () in summaries that were saved without it."""
 
     def save(self, path: Path) -> None:
         """Write as JSON."""
@@ -96,6 +98,7 @@ def summarise_datasets(paths: Sequence[Path]) -> DatasetSummary:
         tuple(episode.total_reward for episode in episodes),
         tuple(episode.total_cost for episode in episodes),
         sum(episode.length for episode in episodes),
+        tuple(str(path.resolve()) for path in paths),
     )
 
 
@@ -104,7 +107,12 @@ def load_summary(path: Path) -> DatasetSummary:
     try:
         data = _read_json(path)
         return DatasetSummary(
-            data["name"], tuple(data["behaviours"]), tuple(data["returns"]), tuple(data["costs"]), data["steps"]
+            data["name"],
+            tuple(data["behaviours"]),
+            tuple(data["returns"]),
+            tuple(data["costs"]),
+            data["steps"],
+            tuple(data.get("paths", ())),
         )
     except (KeyError, TypeError) as error:
         raise InputError(f"{path} is no dataset summary ({error}); delete it or train again.") from None
