@@ -162,6 +162,9 @@ class BehaviourConfig:
     the paper's 10 is a coin toss."""
     expansion_start: Literal["fresh", "copy"] = "copy"
     """New actor of the expansion: fresh parameters (the paper's), or starting as a copy of the offline actor."""
+    expansion_model: Literal["shared", "own"] = "shared"
+    """What the frozen actor sees by: the world model that goes on learning, whose states it knows less and less, or its
+    own, kept as it was when offline training ended (twice the work of seeing). The paper has one model."""
     actor_learning_rate: float = 3e-4
     """Adam step size of the actor."""
     actor_average: float = 0.0

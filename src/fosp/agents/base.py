@@ -23,6 +23,8 @@ class AgentState(NamedTuple):
     latent: Latent
     action: Tensor
     """The last action, (N, A)."""
+    frozen: Latent | None = None
+    """The same past as another world model sees it, for an agent that acts on two."""
 
 
 class Transitions(NamedTuple):
@@ -202,12 +204,18 @@ class ModelBasedAgent(Agent):
         self, observation: Batch, state: AgentState, mode: Mode, generator: torch.Generator
     ) -> tuple[Tensor, AgentState, dict[str, Tensor]]:
         observation = {name: value.to(self.device) for name, value in observation.items()}
-        rssm = self.world_model.rssm
-        embedded = rssm.posterior_embedding(self.world_model.encode(self.world_model.targets(observation)))
-        noise = self.noise(*rssm.noise_shape(len(embedded)), generator=generator)
-        latent = rssm.observe_step(state.latent, state.action, embedded, observation["is_first"], noise)
-        action, info = self.policy(latent.features, mode, generator)
-        return action, AgentState(latent, action), info
+        noise = self.noise(*self.world_model.rssm.noise_shape(len(observation["is_first"])), generator=generator)
+        state = self.perceive(observation, state, noise)
+        action, info = self.decide(state, mode, generator)
+        return action, state._replace(action=action), info
+
+    def perceive(self, observation: Batch, state: AgentState, noise: Tensor) -> AgentState:
+        """The state that `state` and its action led to, as `act` takes it in; noise: uniform, `rssm.noise_shape(N)`."""
+        return state._replace(latent=self.world_model.filter(observation, state.latent, state.action, noise))
+
+    def decide(self, state: AgentState, mode: Mode, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        """`policy` on a state of the agent."""
+        return self.policy(state.latent.features, mode, generator)
 
     def train_world_model(self, batch: Batch) -> tuple[Tensor, Latent, Metrics]:
         """One update of the world model; returns features (B, T, F) and states of the batch, without gradients.

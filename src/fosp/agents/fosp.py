@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from fosp.agents.base import Mode, Optimiser, Transitions, transitions
+from fosp.agents.base import AgentState, Mode, Optimiser, Transitions, transitions
 from fosp.agents.imagination import Dream, ImaginingAgent
 from fosp.config import Config
 from fosp.models.actor import Actor, Average
@@ -23,7 +23,7 @@ from fosp.models.lagrangian import Multiplier
 from fosp.models.reachability import Reachability, reachability_target
 from fosp.models.rssm import Latent
 from fosp.models.weights import Scale, offline_weight, online_weight
-from fosp.models.world_model import Batch, Metrics
+from fosp.models.world_model import Batch, Metrics, WorldModel
 
 
 class FOSP(ImaginingAgent):
@@ -39,6 +39,7 @@ class FOSP(ImaginingAgent):
         self.actor = Actor(*size)  # pi_psi
         self.new_actor = Actor(*size)  # pi_psi', idle until fine-tuning
         self.average = Average(self.actor, c.actor_average) if c.actor_average else None
+        self.frozen_model: WorldModel | None = None  # what pi_psi sees by while the world model goes on learning
         self.reward_critic = Critic(*size, c.reward_expectile)
         self.cost_critic = Critic(*size, c.cost_expectile)
         self.reachability = Reachability(features, c.units, c.layers, c.reach_initial)
@@ -78,11 +79,20 @@ class FOSP(ImaginingAgent):
             if self.average is not None:
                 self.actor.load_state_dict(self.average.actor.state_dict())
             self.actor.requires_grad_(False)
+            if c.expansion_model == "own":
+                self.frozen_model = self.copy_of_world_model()
             if c.expansion_start == "copy":
                 self.new_actor.load_state_dict(self.actor.state_dict())
             if self.average is not None:
                 self.average.actor.load_state_dict(self.new_actor.state_dict())
             self.optimisers["actor"] = Optimiser([self.new_actor], c.actor_learning_rate, c.gradient_clip)
+
+    def copy_of_world_model(self) -> WorldModel:
+        """The world model as it is now, without gradients."""
+        with torch.random.fork_rng(devices=[]):  # of the numbers that it is initialised with nothing remains
+            model = WorldModel(self.config.world_model, self.spaces, self.actions)
+        model.load_state_dict(self.world_model.state_dict())
+        return model.to(self.device).requires_grad_(False)
 
     def change_settings(self, before: Config) -> None:
         """lambda_p and mu carry over, unless they are set anew."""
@@ -112,8 +122,29 @@ class FOSP(ImaginingAgent):
 
     # ---------------------------------------------------------------- acting
 
+    def initial_state(self, batch: int) -> AgentState:
+        state = super().initial_state(batch)
+        return state if self.frozen_model is None else state._replace(frozen=state.latent)
+
+    def perceive(self, observation: Batch, state: AgentState, noise: Tensor) -> AgentState:
+        after = super().perceive(observation, state, noise)
+        if self.frozen_model is None or state.frozen is None:
+            return after
+        return after._replace(frozen=self.frozen_model.filter(observation, state.frozen, state.action, noise))
+
+    def decide(self, state: AgentState, mode: Mode, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        s = state.latent.features
+        return self.choose(s, s if state.frozen is None else state.frozen.features, mode, generator)
+
     def policy(self, s: Tensor, mode: Mode, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        """Offline: pi_psi. Online: one candidate of each actor, and a choice per row by Eq. 21."""
+        """`choose` where both actors see the same."""
+        return self.choose(s, s, mode, generator)
+
+    def choose(
+        self, s: Tensor, s_frozen: Tensor, mode: Mode, generator: torch.Generator
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Offline: pi_psi in s. Online: one candidate of each actor, pi_psi's by what it sees, s_frozen (N, F), and a
+        choice per row by Eq. 21, by values in s."""
         info = {
             "violation": self.reachability.probability(s),
             "value_reward": self.reward_critic.value(s),
@@ -121,8 +152,8 @@ class FOSP(ImaginingAgent):
         }
         candidates = []
         learner = self.learner if self.average is None else self.average
-        for actor in (self.actor, learner) if self.expanded else (learner,):
-            pi = actor(s)
+        for actor, seen in ((self.actor, s_frozen), (learner, s)) if self.expanded else ((learner, s),):
+            pi = actor(seen)
             noise = self.noise(*pi.mode.shape, generator=generator)
             candidates.append(pi.mode if mode == "mean" else pi.sample(noise))
         if not self.expanded:

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from fosp.agents.base import ModelBasedAgent
+from fosp.agents.base import AgentState, ModelBasedAgent
 from fosp.config import save_config
 from fosp.data import Dataset, check_compatible
 from fosp.deploy.guard import Guard, calibrate
@@ -37,13 +37,24 @@ class Step(nn.Module):
     def forward(
         self, observation: dict[str, Tensor], h: Tensor, z: Tensor, action: Tensor, is_first: Tensor, noise: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """All with one row; returns the action (1, A), the violation estimate (1,), h and z."""
-        model = self.agent.world_model
-        embedded = model.rssm.posterior_embedding(model.encode(model.targets(observation)))
-        latent = model.rssm.observe_step(Latent(h, z), action, embedded, is_first, noise)
-        chosen, info = self.agent.policy(latent.features, "mean", self.agent.generator)
+        """All with one row; returns the action (1, A), the violation estimate (1,), h and z.
+
+        h and z hold what the agent remembers: of one world model, or of two side by side.
+        """
+        count = h.shape[-1] // self.agent.world_model.rssm.size
+        latents = [Latent(*parts) for parts in zip(h.chunk(count, -1), z.chunk(count, -1), strict=True)]
+        state = self.agent.perceive(
+            observation | {"is_first": is_first}, AgentState(latents[0], action, *latents[1:]), noise
+        )
+        chosen, info = self.agent.decide(state, "mean", self.agent.generator)
         unknown = torch.full_like(chosen[:, 0], torch.nan)
-        return chosen.clamp(-self.speed, self.speed), info.get("violation", unknown), latent.h, latent.z
+        return chosen.clamp(-self.speed, self.speed), info.get("violation", unknown), *memory(state)
+
+
+def memory(state: AgentState) -> tuple[Tensor, Tensor]:
+    """h and z of a state as the graph takes and returns them."""
+    latents = [state.latent] if state.frozen is None else [state.latent, state.frozen]
+    return torch.cat([latent.h for latent in latents], -1), torch.cat([latent.z for latent in latents], -1)
 
 
 @dataclass(frozen=True)
@@ -105,14 +116,14 @@ def export_policy(
             torch.export.save(program, fresh / GRAPH)
         save_file({n: v.detach().contiguous() for n, v in agent.state_dict().items()}, fresh / "weights.safetensors")
         save_config(config, fresh / "config.yaml")
-        rssm = agent.world_model.rssm
+        h, z = memory(agent.initial_state(1))
         facts = {
             "version": POLICY_VERSION,
             "agent": config.agent,
             "env": dataclasses.asdict(config.env),
             "spaces": {name: list(shape) for name, shape in agent.spaces.items()},
             "actions": agent.actions,
-            "state": {"h": rssm.size, "z": rssm.latents * rssm.classes, "latents": rssm.latents},
+            "state": {"h": h.shape[-1], "z": z.shape[-1], "latents": agent.world_model.rssm.latents},
             "speed": speed,
             "threshold": None if guard is None else guard.threshold,
             "guard": None if guard is None else dataclasses.asdict(guard),
@@ -149,7 +160,7 @@ def _program(agent: ModelBasedAgent, speed: float) -> torch.export.ExportedProgr
     try:
         step = Step(agent, speed).eval().requires_grad_(False)
         with torch.no_grad():
-            return torch.export.export(step, (observation, *state.latent, state.action, first, noise))
+            return torch.export.export(step, (observation, *memory(state), state.action, first, noise))
     finally:
         agent.generator = generator
 
@@ -159,7 +170,7 @@ def _check(agent: ModelBasedAgent, graph: nn.Module, speed: float) -> tuple[floa
     """Largest difference from the agent over some steps in a row, and milliseconds of a step on one thread."""
     numbers, threads = torch.Generator().manual_seed(1), torch.get_num_threads()
     state, difference, times = agent.initial_state(1), 0.0, []
-    h, z, last = *state.latent, state.action
+    h, z, last = *memory(state), state.action
     step = Step(agent, speed)
     torch.set_num_threads(1)
     try:

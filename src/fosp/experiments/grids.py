@@ -236,10 +236,11 @@ TRAJECTORIES = {
 AFTER_EACH = {
     "training.updates_per_episode": 30,
     "world_model.learning_rate": 1e-4,
+    "behaviour.expansion_model": "own",
     "behaviour.cost_limit": 0.0,
 }
-"""Those of its fine-tuning: updates after each trajectory, of a model that may not run away from what the frozen actor
-knows; lambda_p stays as it is, since with a limit it outgrew the reward within ten trajectories (docs/results.md)."""
+"""Those of its fine-tuning: updates after each trajectory; both actors see by a model that they know; lambda_p stays as
+it is, since with a limit it outgrew the reward within ten trajectories (docs/results.md)."""
 
 FINE_STEPS = {
     "behaviour.advantage": "return",

@@ -105,6 +105,16 @@ class WorldModel(nn.Module):
         """Probability that the episode goes on from a state, (..., F) -> (...)."""
         return torch.sigmoid(self.continue_head(features).float()).squeeze(-1)
 
+    def filter(self, observation: Batch, before: Latent, action: Tensor, noise: Tensor) -> Latent:
+        """Posterior states (N, ...) after one more observation.
+
+        Args:
+            observation: "image" (N, ...) and/or "vector" (N, D), and "is_first" (N,), which forgets what was `before`.
+            before: states (N, ...) in which `action` (N, A) was taken. noise: uniform, `rssm.noise_shape(N)`.
+        """
+        embedded = self.rssm.posterior_embedding(self.encode(self.targets(observation)))
+        return self.rssm.observe_step(before, action, embedded, observation["is_first"], noise)
+
     def observe(self, batch: Batch, noise: Tensor) -> Latent:
         """Posterior states of sequences (B, T, ...); noise: uniform, `rssm.noise_shape(B, T)`."""
         embedding = self.encode(self.targets(batch))
