@@ -176,3 +176,39 @@ def test_with_a_running_average_the_averages_of_both_actors_compete():
     agent.score = lambda s, a: scored.append(a) or torch.zeros(a.shape[:-1])
     agent.policy(s, "mean", generator())
     torch.testing.assert_close(scored[0], torch.stack([agent.actor(s).mode, agent.average(s).mode], 1))
+
+
+@pytest.mark.parametrize("model", ["own", "shared"])
+def test_with_its_own_world_model_the_frozen_actor_acts_as_it_did_offline(model):
+    """The choice is forced to the frozen actor, then to the new one, which sees by the model that has learned on."""
+    agent = tiny_agent({"behaviour.expansion_model": model, "behaviour.expansion_start": "copy"})
+    awaken(agent)
+
+    def played(states: list | None = None) -> torch.Tensor:
+        state, actions = agent.initial_state(3), []
+        for step in range(8):
+            seen = {
+                "vector": torch.randn(3, 2, generator=generator(100 + step)),
+                "is_first": torch.full((3,), step == 0),
+            }
+            action, state, _ = agent.act(seen, state, "mean", generator(step))
+            actions.append(action)
+            if states is not None:
+                states.append((seen, state))
+        return torch.stack(actions)
+
+    before = played()
+    agent.start_online()
+    agent.score = lambda s, action: torch.tensor([1.0, 0.0]).expand(len(s), 2)
+    assert torch.equal(played(), before)
+    for i in range(10):
+        agent.update(random_batch(seed=i))
+    assert torch.equal(played(), before) == (model == "own")
+    agent.score = lambda s, action: torch.tensor([0.0, 1.0]).expand(len(s), 2)
+    states: list = []
+    actions = played(states)
+    (_, first), (seen, state) = states[-2:]
+    noise = torch.rand(agent.world_model.rssm.noise_shape(3), generator=generator(7))
+    latent = agent.world_model.filter(seen, first.latent, first.action, noise)
+    assert torch.equal(latent.h, state.latent.h)
+    torch.testing.assert_close(actions[-1], agent.new_actor(latent.features).mode)

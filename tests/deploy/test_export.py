@@ -31,10 +31,11 @@ def root(tmp_path_factory):
     for agent in (*AGENTS, "recovery_rl"):
         pretrain(settings(agent=agent), [data], root / agent)
     finetune(settings(), root / "fosp", root / "online")
+    finetune(settings(behaviour__expansion_model="own"), root / "fosp", root / "two-models")
     return root
 
 
-@pytest.mark.parametrize("name", [*AGENTS, "online"])
+@pytest.mark.parametrize("name", [*AGENTS, "online", "two-models"])
 def test_decisions_are_those_of_the_agent(root, tmp_path, name):
     made = export_policy(root / name, tmp_path / "policy")
     assert made.difference <= 1e-5
@@ -48,11 +49,22 @@ def test_decisions_are_those_of_the_agent(root, tmp_path, name):
         agent.generator = mine
         noise = torch.rand(agent.world_model.rssm.noise_shape(1), generator=mine)
         with torch.no_grad():
-            rssm, model = agent.world_model.rssm, agent.world_model
-            seen = rssm.posterior_embedding(model.encode(model.targets({"vector": torch.tensor(x).unsqueeze(0)})))
-            latent = rssm.observe_step(state.latent, state.action, seen, torch.tensor([step == 0]), noise)
-            action, info = agent.policy(latent.features, "mean", torch.Generator().manual_seed(0))
-        state = state._replace(latent=latent, action=action)
+            latents = []
+            for model, before in (
+                (agent.world_model, state.latent),
+                (getattr(agent, "frozen_model", None), state.frozen),
+            ):
+                if model is None:
+                    continue
+                seen = model.rssm.posterior_embedding(
+                    model.encode(model.targets({"vector": torch.tensor(x).unsqueeze(0)}))
+                )
+                latents.append(model.rssm.observe_step(before, state.action, seen, torch.tensor([step == 0]), noise))
+            assert len(latents) == (2 if name == "two-models" else 1)
+            features, zeros = [latent.features for latent in latents], torch.Generator().manual_seed(0)
+            decide = agent.policy if len(latents) == 1 else agent.choose
+            action, info = decide(*features, "mean", zeros)
+        state = state._replace(latent=latents[0], action=action, frozen=latents[1] if len(latents) > 1 else None)
         np.testing.assert_allclose(decision.action, action[0].numpy(), atol=1e-5)
         if "violation" in info:
             assert decision.violation == pytest.approx(info["violation"].item(), abs=1e-5)

@@ -62,6 +62,20 @@ def test_fine_tuning_learns_the_world_model_again(source, tmp_path):
     assert any(not torch.equal(before[name], after[name]) for name in before)
 
 
+def test_the_frozen_actors_own_model_stays_and_comes_back_on_resuming(source, tmp_path):
+    pretrain(settings(), [source / "line"], tmp_path / "run")
+    config = settings(behaviour__expansion_model="own")
+    finetune(config, tmp_path / "run", tmp_path / "online")
+    with pytest.raises(Interrupted):
+        finetune(config, tmp_path / "run", tmp_path / "again", progress=InterruptAfter(40))
+    finetune(config, tmp_path / "run", tmp_path / "again", resume=True)
+    assert_same_run(tmp_path / "online", tmp_path / "again")
+    offline, online = weights(tmp_path / "run", "world_model"), weights(tmp_path / "again", "world_model")
+    frozen = weights(tmp_path / "again", "frozen_model")
+    assert all(map(torch.equal, offline.values(), frozen.values()))
+    assert not all(map(torch.equal, online.values(), frozen.values()))
+
+
 def test_resuming_does_not_need_the_other_run(source, tmp_path):
     (tmp_path / "bc").symlink_to(source / "bc")
     config = settings(training__world_model=str(tmp_path / "bc"))
