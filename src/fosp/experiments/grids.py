@@ -393,8 +393,9 @@ _ALL = (
         "episodes (120 safe successes, 30 safe failures, 40 unsafe successes, 10 unsafe failures), then fine-tuned on "
         "tasks that the data do not hold: 40 trajectories, 30 updates after each (the paper writes of 40 gradient "
         "steps in all; one after each trajectory changes nothing that 20 tests could show). Success and violation: "
-        "shares of 20 tests on fixed layouts with any reward and with any cost. Behaviour cloning sees the safe "
-        "successes only, and the operator sees where everything stands.",
+        "shares of 20 tests on fixed layouts with any reward and with any cost, before the end of a training as well. "
+        "FOSP's batches are 4 x 64. Behaviour cloning sees the safe successes only, and the operator sees where "
+        "everything stands.",
         rows=(*_reach("SafeReach-v0"), *(row for target in paper.TABLE3 for row in _reach(target))),
         marks=(0, 0.5, 1),
         signals=("Success", "Violation", "Reward", "Cost"),
