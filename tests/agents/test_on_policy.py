@@ -77,9 +77,11 @@ def test_values_and_policy_learn_without_touching_each_other(name, image):
     assert all(p.grad is None for p in values)
 
 
+@pytest.mark.parametrize("image", [False, True], ids=["vector", "image"])
 @pytest.mark.parametrize("name", NAMES)
-def test_interrupted_training_resumes_exactly(name, tmp_path):
-    config = settings(agent=name, **SMALL)
+def test_interrupted_training_resumes_exactly(name, image, tmp_path):
+    seen = {"env__id": "tiny:TinyLineImage-v0", "env__observation": "image"} if image else {}
+    config = settings(agent=name, **SMALL, **seen)
     train(config, tmp_path / "whole")
     with pytest.raises(Interrupted):
         train(config, tmp_path / "run", progress=InterruptAfter(95))

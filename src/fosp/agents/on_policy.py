@@ -87,6 +87,8 @@ class OnPolicyAgent(Agent):
             log_std_init=-0.5,
             share_features_extractor=False,  # a value function must not move the policy out of its trust region
         )
+        # The same module as pi_features_extractor, which is what is used: a checkpoint holds no tensor twice.
+        del self.networks.features_extractor
         self.cost_value = CostValue(space)
 
     @property
