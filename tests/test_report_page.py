@@ -1,6 +1,7 @@
 import base64
 import dataclasses
 import json
+import os
 import re
 from html.parser import HTMLParser
 
@@ -138,6 +139,16 @@ def test_the_contact_sheet_shows_the_median_episode_of_each_behaviour(tmp_path):
     for number, (mark, step) in enumerate(marks):
         assert bool(mark) == bool(chosen[number // shown].costs[int(step)] > 0)
     assert ".columns i.cost" in page
+
+
+def test_damaged_data_do_not_keep_the_page_from_being_written(tmp_path):
+    write(tmp_path / "data", make_episode(0))
+    run = fake_run(tmp_path / "run", pictures=False, metrics=False)
+    summarise_datasets([tmp_path / "data"]).save(run / "dataset.json")
+    for file in (tmp_path / "data").rglob("*.hdf5"):
+        os.truncate(file, 100)
+    page = write_report([run], tmp_path / "report.html").read_text(encoding="utf-8")
+    assert re.search(r"No pictures of the data: .*is truncated or damaged", page)
 
 
 def test_without_the_data_the_page_says_how_to_show_them(tmp_path):

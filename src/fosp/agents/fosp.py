@@ -128,8 +128,9 @@ class FOSP(ImaginingAgent):
 
     def perceive(self, observation: Batch, state: AgentState, noise: Tensor) -> AgentState:
         after = super().perceive(observation, state, noise)
-        if self.frozen_model is None or state.frozen is None:
+        if self.frozen_model is None:
             return after
+        assert state.frozen is not None  # as `initial_state` gives it
         return after._replace(frozen=self.frozen_model.filter(observation, state.frozen, state.action, noise))
 
     def decide(self, state: AgentState, mode: Mode, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:

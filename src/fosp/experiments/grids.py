@@ -240,7 +240,7 @@ AFTER_EACH = {
     "behaviour.cost_limit": 0.0,
 }
 """Those of its fine-tuning: updates after each trajectory; both actors see by a model that they know; lambda_p stays as
-it is, since with a limit it outgrew the reward within ten trajectories (docs/results.md)."""
+it is, since with a limit it went from 3 to 28 and outgrew the reward (docs/results.md)."""
 
 FINE_STEPS = {
     "behaviour.advantage": "return",

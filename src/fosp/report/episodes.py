@@ -83,11 +83,23 @@ def film(runs: Sequence[Run]) -> str:
 def contact_sheet(summary: DatasetSummary | None) -> str:
     """Of each behaviour in the data the episode of median return, in pictures."""
     found = [Path(path) for path in summary.paths if Path(path).is_dir()] if summary else []
-    datasets = [dataset for path in found if "image" in (dataset := Dataset(path)).observation_spec]
-    if not datasets:
+    try:
+        blocks = _typical_episodes([Dataset(path) for path in found])
+    except InputError as error:  # the runs can be shown without their data
+        return absent(f"No pictures of the data: {html.escape(str(error))}")
+    if not blocks:
         return absent("No pictures of the data: they lie elsewhere, or hold none; fosp report --dataset names them.")
+    caption = (
+        "<b>One episode of each behaviour</b>, that of median return. Numbers are agent steps, marked where the step "
+        "had a cost."
+    )
+    return figure("".join(blocks), caption)
+
+
+def _typical_episodes(datasets: Sequence[Dataset]) -> list[str]:
+    """Heading and pictures of each behaviour's episode of median return, from those datasets that have pictures."""
     episodes: dict[str, list[tuple[float, Dataset, int]]] = {}
-    for dataset in datasets:
+    for dataset in (dataset for dataset in datasets if "image" in dataset.observation_spec):
         for index, known in enumerate(dataset.summaries()):
             episodes.setdefault(known.behaviour, []).append((known.total_reward, dataset, index))
     blocks = []
@@ -100,11 +112,7 @@ def contact_sheet(summary: DatasetSummary | None) -> str:
         blocks.append(f"<h3>{html.escape(behaviour)}: {totals}</h3>")
         rows = [(view, picture[shown]) for view, picture in pictures.views(episode.observations["image"])]
         blocks.append(_strip(rows, [(str(step), bool(episode.costs[step] > 0)) for step in shown], "cost"))
-    caption = (
-        "<b>One episode of each behaviour</b>, that of median return. Numbers are agent steps, marked where the step "
-        "had a cost."
-    )
-    return figure("".join(blocks), caption)
+    return blocks
 
 
 def _strip(rows: Sequence[tuple[str, np.ndarray]], columns: Sequence[tuple[str, bool]], mark: str = "open") -> str:
