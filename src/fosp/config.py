@@ -160,6 +160,9 @@ class BehaviourConfig:
     expansion_inverse_temperature: float = 2000.0
     """1 / alpha of Eq. 21. The bounds of Eq. 22 shrink the difference between two candidates to about 0.0005, so that
     the paper's 10 is a coin toss."""
+    expansion_price: Literal["bounds", "multiplier"] = "bounds"
+    """What a cost weighs in the choice between two candidates. bounds: Q* / C* rewards (Eq. 22), a quarter of one on
+    SafetyPointGoal1, whatever the costs of the robot's episodes; multiplier: lambda_p rewards, as in the actor's loss."""
     expansion_start: Literal["fresh", "copy"] = "copy"
     """New actor of the expansion: fresh parameters (the paper's), or starting as a copy of the offline actor."""
     expansion_model: Literal["shared", "own"] = "shared"

@@ -212,3 +212,15 @@ def test_with_its_own_world_model_the_frozen_actor_acts_as_it_did_offline(model)
     latent = agent.world_model.filter(seen, first.latent, first.action, noise)
     assert torch.equal(latent.h, state.latent.h)
     torch.testing.assert_close(actions[-1], agent.new_actor(latent.features).mode)
+
+
+def test_with_the_multiplier_as_price_it_decides_which_candidate_acts():
+    """The frozen candidate earns one and costs one, the new one neither: chosen up to lambda_p = 1, not beyond."""
+    agent = online_agent({"behaviour.expansion_price": "multiplier"})
+    for critic in (agent.reward_critic, agent.cost_critic):
+        critic.slow_q = lambda s, a: torch.tensor([1.0, 0.0]).expand(len(s), 2)
+    for price, chosen in ((0.9, 0), (1.1, 1)):
+        agent.multiplier.multiplier.fill_(price)
+        _, info = agent.policy(features(agent, 7), "mean", generator())
+        assert info["choice"].tolist() == [chosen] * 7
+        torch.testing.assert_close(info["score_offline"], (1 - price) / agent.reward_bound * torch.ones(7))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from fosp.models.expansion import discounted_bound, expansion_probabilities, expansion_score
+from fosp.models.expansion import discounted_bound, expansion_probabilities, expansion_score, priced_score
 
 
 def test_discounted_bound_is_the_sum_over_0_to_t():
@@ -20,6 +20,15 @@ def test_discounted_bound_is_the_sum_over_0_to_t():
 def test_score_puts_both_values_on_their_bounds():
     score = expansion_score(torch.tensor([3.0, -1.0]), torch.tensor([5.0, 0.0]), torch.tensor(6.0), torch.tensor(20.0))
     torch.testing.assert_close(score, torch.tensor([0.25, -1 / 6]))
+
+
+def test_priced_score_counts_a_cost_as_lambda_rewards():
+    q_reward, q_cost = torch.tensor([3.0, 2.5, 2.5]), torch.tensor([0.5, 0.0, 0.25])
+    score = priced_score(q_reward, q_cost, torch.tensor(50.0), torch.tensor(2.0))
+    torch.testing.assert_close(score, torch.tensor([2.0, 2.5, 2.0]) / 50)
+    assert priced_score(q_reward, q_cost, torch.tensor(50.0), torch.tensor(0.5)).argmax() == 0  # costs are cheap
+    no_reward = priced_score(torch.zeros(2), torch.tensor([1.0, 2.0]), torch.tensor(0.0), torch.tensor(3.0))
+    torch.testing.assert_close(no_reward, torch.tensor([-3.0, -6.0]))
 
 
 def test_score_leaves_out_a_signal_that_the_data_never_show():

@@ -17,7 +17,7 @@ from fosp.agents.imagination import Dream, ImaginingAgent
 from fosp.config import Config
 from fosp.models.actor import Actor, Average
 from fosp.models.critics import Critic, in_sample_target, lambda_return, sequence_return
-from fosp.models.expansion import discounted_bound, expansion_probabilities, expansion_score
+from fosp.models.expansion import discounted_bound, expansion_probabilities, expansion_score, priced_score
 from fosp.models.feasible import FeasibleValue
 from fosp.models.lagrangian import Multiplier
 from fosp.models.reachability import Reachability, reachability_target
@@ -170,6 +170,8 @@ class FOSP(ImaginingAgent):
     def score(self, s: Tensor, action: Tensor) -> Tensor:
         """Q~ of Eq. 22, each action by its own critics' values, (...)."""
         q_reward, q_cost = self.reward_critic.slow_q(s, action), self.cost_critic.slow_q(s, action)
+        if self.config.behaviour.expansion_price == "multiplier":
+            return priced_score(q_reward, q_cost, self.reward_bound, self.multiplier.multiplier.float())
         return expansion_score(q_reward, q_cost, self.reward_bound, self.cost_bound)
 
     # -------------------------------------------------------------- learning

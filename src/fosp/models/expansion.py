@@ -18,6 +18,12 @@ def expansion_score(q_reward: Tensor, q_cost: Tensor, reward_bound: Tensor, cost
     return reward - cost
 
 
+def priced_score(q_reward: Tensor, q_cost: Tensor, reward_bound: Tensor, price: Tensor) -> Tensor:
+    """Q~ with what a cost is worth in reward, lambda_p, in place of Q* / C*: (Q_r - lambda_p Q_c) / Q*, (...)."""
+    scale = torch.where(reward_bound > 0, reward_bound, torch.ones_like(reward_bound))
+    return (q_reward - price * q_cost) / scale
+
+
 def expansion_probabilities(score: Tensor, inverse_temperature: float) -> Tensor:
     """Eq. 21: softmax over candidates, (..., 2) -> (..., 2)."""
     return torch.softmax(score * inverse_temperature, -1)
