@@ -48,6 +48,8 @@ def compared(tmp_path_factory):
     for row in GRIDS["table1"].rows:
         for seed in SEEDS:
             made = runs(row, "test", seed)
+            if row.observation == "vector":
+                continue
             if row.env == GOAL1 and row.agent == "fosp":
                 make_up(root, made.offline, 10 + seed, 4)
                 make_up(root, made.online, 20 + seed, 1)
@@ -164,7 +166,7 @@ def test_probability_of_improvement_is_over_what_both_have_finished(tmp_path):
 def test_all_tasks_together_are_shares_of_the_papers_reward(tmp_path):
     """FOSP earns half of the paper's reward in every task and seed."""
     for row in GRIDS["table1"].rows:
-        if row.agent == "fosp":
+        if row.agent == "fosp" and row.reported:
             for seed in (0, 1):
                 made = runs(row, "test", seed)
                 make_up(tmp_path, made.offline, 1, 4)

@@ -107,6 +107,16 @@ def test_pretraining_is_shared_where_only_fine_tuning_differs():
     assert "reachability=False" in ablated.after[0]
 
 
+def test_table1_from_vectors_shares_its_runs_with_learning_and_has_no_figures_of_the_paper():
+    only = ["PointGoal1-vector"]
+    table1, learning = (
+        set(named(expand(find([name]), "laptop", only=only), Finetune)) for name in ("table1", "learning")
+    )
+    assert "runs/fosp-PointGoal1-vector-online-seed0" in table1 & learning
+    assert "runs/recovery_rl-PointGoal1-vector-online-seed0" in table1 - learning
+    assert not any(row.reported for row in GRIDS["table1"].rows if row.observation == "vector")
+
+
 def test_where_the_scale_says_so_all_agents_of_one_dataset_and_seed_stand_on_one_world_model():
     grid = Grid(
         name="n",

@@ -192,9 +192,10 @@ def _together(groups: Groups, ours: str) -> list[str]:
 
 
 def _relative(groups: Groups, bases: dict[str, Outcome]) -> list[list[str]]:
-    """Methods that have finished every task, if the paper has a figure for each and there are several."""
-    goals = [base.row.reported[base.last_mark][0] for base in bases.values() if base.last_mark in base.row.reported]
-    if len(goals) < max(2, len(bases)):
+    """Methods that have finished every task for which the paper has a figure, if there are several such tasks."""
+    bases = {group: base for group, base in bases.items() if base.last_mark in base.row.reported}
+    goals = [base.row.reported[base.last_mark][0] for base in bases.values()]
+    if len(goals) < 2:
         return []
     lines = []
     for label in dict.fromkeys(outcome.row.label for group in bases for outcome in groups[group]):
