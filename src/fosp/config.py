@@ -162,7 +162,7 @@ class BehaviourConfig:
     the paper's 10 is a coin toss."""
     expansion_price: Literal["bounds", "multiplier"] = "bounds"
     """What a cost weighs in the choice between two candidates. bounds: Q* / C* rewards (Eq. 22), a quarter of one on
-    SafetyPointGoal1, whatever the costs of the robot's episodes; multiplier: lambda_p rewards, as in the actor's loss."""
+    SafetyPointGoal1, whatever the robot's own episodes cost; multiplier: lambda_p rewards, as in the actor's loss."""
     expansion_start: Literal["fresh", "copy"] = "copy"
     """New actor of the expansion: fresh parameters (the paper's), or starting as a copy of the offline actor."""
     expansion_model: Literal["shared", "own"] = "shared"
