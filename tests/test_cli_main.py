@@ -81,6 +81,7 @@ def test_settings_start_from_the_preset(tmp_path):
         (["pretrain", "--dataset", "nowhere", "--run", "r"], "nowhere"),
         (["pretrain", "--dataset", "d", "--run", "r", "--behaviour.horizon", "0"], "behaviour.horizon"),
         (["pretrain", "--dataset", "d", "--run", "r", "--behaviour.start_every", "99"], "training.sequence_length"),
+        (["pretrain", "--dataset", "d", "--run", "r", "--world_model.foresight", "16"], "training.sequence_length"),
         (["pretrain", "--run", "nowhere", "--resume"], "not a run directory"),
         (["finetune", "--from", "nowhere", "--run", "r"], "not a run directory"),
         (["evaluate", "--from", "nowhere"], "not a run directory"),

@@ -86,6 +86,9 @@ class WorldModelConfig:
     vector_standardise: bool = True
     """Scale each entry of vector observations to unit variance over the data: signals as small as lidar's are otherwise
     not worth their nats and are left out of the latents. Off: symlog alone, as in DreamerV3."""
+    foresight: int = 0
+    """Steps for which the prior is rolled forward along recorded actions, so that the heads learn reward and cost there
+    as well; 0: they see posterior states only, as in the paper, and miss costs in what is imagined."""
     cost_weight: float = 1.0
     """Weight of steps with cost >= 1 in the cost head's loss."""
     learning_rate: float = 1e-3
@@ -266,6 +269,11 @@ class Config:
         if self.behaviour.start_every > self.training.sequence_length:
             raise InputError(
                 f"Setting behaviour.start_every is {self.behaviour.start_every}: it must not exceed "
+                f"training.sequence_length, {self.training.sequence_length}."
+            )
+        if self.world_model.foresight >= self.training.sequence_length:
+            raise InputError(
+                f"Setting world_model.foresight is {self.world_model.foresight}: it must be below "
                 f"training.sequence_length, {self.training.sequence_length}."
             )
 

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from fosp.config import WorldModelConfig
 from fosp.models.distributions import symlog
+from fosp.models.rssm import Latent
 from fosp.models.world_model import WorldModel, squared_norm
 from tiny import line_image, random_batch
 
@@ -102,6 +103,42 @@ def test_costly_steps_weigh_ten_times_in_the_cost_head():
     assert loss_of(world_model, batch)[1]["world_model/cost"].item() == pytest.approx(
         plain * (1 + 9 * 2 / 18), rel=1e-5
     )
+
+
+def test_foresight_is_the_loss_of_what_the_prior_foresees_along_recorded_actions():
+    """Step by step, from every second step on, and not beyond the end of an episode."""
+    world_model, batch = model(foresight=2), random_batch(3, 7)
+    with torch.no_grad():
+        for parameter in world_model.parameters():
+            parameter.add_(
+                0.3 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(parameter.numel()))
+            )
+    batch["cost"][0, 2] = 2.0  # weighs ten times
+    batch["is_first"][:, 1:] = False
+    batch["is_first"][1, 3] = True  # the first step foreseen from step 2
+    batch["is_first"][2, 2] = True  # the second one from step 0
+    noise = torch.rand(*world_model.rssm.noise_shape(3, 7))
+    ahead = torch.rand(*world_model.foresight_shape(3, 7))
+    assert ahead.shape == (2, 3 * 3, 4)  # from steps 0, 2 and 4
+    _, states, metrics = world_model.loss(batch, noise, ahead)
+    rewards, costs = [], []
+    for row in range(3):
+        for start in (0, 2, 4):
+            state = Latent(states.h[row : row + 1, start], states.z[row : row + 1, start])
+            for step in range(2):
+                now = start + 1 + step
+                if batch["is_first"][row, now]:
+                    break
+                draw = ahead[step, 3 * row + start // 2].unsqueeze(0)
+                state = world_model.rssm.imagine_step(state, batch["action"][row : row + 1, now], draw)
+                rewards.append(world_model.reward_head(state.features).loss(batch["reward"][row, now : now + 1]))
+                cost = batch["cost"][row, now : now + 1]
+                weight = 10 if cost >= 1 else 1
+                costs.append(weight * world_model.cost_head(state.features).loss(cost))
+    assert len(costs) == 18 - 2 - 1
+    torch.testing.assert_close(metrics["world_model/foresight_reward"], torch.cat(rewards).mean().detach())
+    torch.testing.assert_close(metrics["world_model/foresight_cost"], torch.cat(costs).mean().detach())
+    assert "world_model/foresight_cost" not in world_model.loss(batch, noise)[2]
 
 
 def test_continuation_is_trained_on_terminations():

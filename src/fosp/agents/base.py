@@ -227,8 +227,11 @@ class ModelBasedAgent(Agent):
             with torch.no_grad(), self.arithmetic():
                 states = self.world_model.observe(batch, noise)
             return states.features, states, {}
+        foresight = None
+        if self.config.world_model.foresight:
+            foresight = self.noise(*self.world_model.foresight_shape(*batch["action"].shape[:2]))
         with self.arithmetic():
-            loss, states, metrics = self.world_model.loss(batch, noise)
+            loss, states, metrics = self.world_model.loss(batch, noise, foresight)
         loss.backward()
         metrics["gradient/world_model"] = self.optimisers["world_model"].step()
         metrics["loss/world_model"] = loss.detach()
