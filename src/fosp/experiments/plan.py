@@ -11,6 +11,7 @@ from fosp.config import Config, change, env_config, preset
 from fosp.envs.behaviours import BEHAVIOURS
 from fosp.errors import InputError
 from fosp.experiments.grids import (
+    FROM_VECTORS,
     GRIDS,
     MODEL_SETTINGS,
     ONLINE_ONLY,
@@ -186,6 +187,7 @@ def _name(row: Row) -> str:
     """Agent, task, observation, and whatever is not as usual."""
     parts = [row.agent, short(row.env), row.observation]
     usual, data = (TRAJECTORIES, TELEOPERATED) if row.env == "SafeReach-v0" else ({}, STANDARD)
+    usual = FROM_VECTORS if row.observation == "vector" else usual
     parts += [f"{name.rpartition('.')[2]}={value}" for name, value in row.changes.items() if usual.get(name) != value]
     if row.data != data:
         parts += [f"{name}{count}" for name, count in row.data.items() if count]
