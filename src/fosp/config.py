@@ -119,8 +119,8 @@ class BehaviourConfig:
     """kappa of Eq. 7 for V_c: 0.8 is the paper's (pessimistic), 0.2 the value of the safest action in the data."""
     advantage: Literal["critic", "return"] = "critic"
     """Advantages of the data's actions. critic: Q - V (the paper's). return: TD(lambda) of what really followed
-    in the sequence, minus V; where a single step decides little, Q cannot tell actions apart, but outcomes do. The
-    actor then learns from recorded actions online as well, its own among them."""
+    in the sequence, minus V; where a single step decides little, Q cannot tell actions apart, but outcomes do.
+    What really followed is known of recorded actions only: online_actions is then recorded."""
     beta_reward: float = 5.0
     """beta_1 of Eqs. 19 and 23."""
     beta_cost: float = 5.0
@@ -166,6 +166,9 @@ class BehaviourConfig:
     expansion_price: Literal["bounds", "multiplier"] = "bounds"
     """What a cost weighs in the choice between two candidates. bounds: Q* / C* rewards (Eq. 22), a quarter of one on
     SafetyPointGoal1, whatever the robot's own episodes cost; multiplier: lambda_p rewards, as in the actor's loss."""
+    online_actions: Literal["imagined", "recorded"] = "imagined"
+    """Whose actions the new actor learns from. imagined: its own, in rollouts (Eq. 23); recorded: those in the replay,
+    its own episodes' among them, as offline (Eqs. 19 and 20), which keep it from giving up the reward."""
     expansion_start: Literal["fresh", "copy"] = "copy"
     """New actor of the expansion: fresh parameters (the paper's), or starting as a copy of the offline actor."""
     expansion_model: Literal["shared", "own"] = "shared"

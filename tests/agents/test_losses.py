@@ -434,9 +434,10 @@ def test_data_actions_at_the_bounds_are_learned_from():
     assert torch.isfinite(metrics["loss/actor"])
 
 
-def test_with_recorded_returns_the_new_actor_learns_from_recorded_actions():
+@pytest.mark.parametrize("change", [{"behaviour.advantage": "return"}, {"behaviour.online_actions": "recorded"}])
+def test_set_to_recorded_actions_the_new_actor_learns_from_recorded_actions(change):
     """Online, Eq. 23 on dreams is left out: the loss of the data's actions trains the new actor, and only that one."""
-    agent, batch = agent_with_opinions({"behaviour.advantage": "return"}), random_batch(B, T)
+    agent, batch = agent_with_opinions(change), random_batch(B, T)
     agent.start_online()
     agent.online_actor_loss = None  # calling it would fail
     frozen, new = ([p.detach().clone() for p in actor.parameters()] for actor in (agent.actor, agent.new_actor))

@@ -120,6 +120,12 @@ class FOSP(ImaginingAgent):
             c = self.config.behaviour
             self.multiplier.ascend(sum(costs) - c.cost_limit * len(costs), c.cost_limit_rate)
 
+    @property
+    def imagines_actions(self) -> bool:
+        """Whether the actor learns from what it does in imagination (Eq. 23), not from recorded actions (Eq. 19)."""
+        c = self.config.behaviour
+        return self.is_online and c.online_actions == "imagined" and c.advantage == "critic"
+
     # ---------------------------------------------------------------- acting
 
     def initial_state(self, batch: int) -> AgentState:
@@ -222,7 +228,7 @@ class FOSP(ImaginingAgent):
             metrics[f"value/{name}_return"] = returns.mean()
             if self.config.behaviour.advantage_scale == "return":
                 (self.reward_scale if name == "reward" else self.cost_scale).see(returns)
-        if self.is_online and self.config.behaviour.advantage == "critic":
+        if self.imagines_actions:
             losses["actor"], more = self.online_actor_loss(dream, actor_noise)
         else:
             losses["actor"], more = self.data_actor_loss(data, penalty_noise)
