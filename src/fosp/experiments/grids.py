@@ -144,7 +144,7 @@ SCALES = {
     "paper": Scale(seeds=5, data=1, evaluations=10, episodes=20),
 }
 
-ONLINE_ONLY = ("behaviour.expansion", "behaviour.expansion_price")
+ONLINE_ONLY = ("behaviour.expansion", "behaviour.expansion_price", "behaviour.online_actions")
 """Settings that offline training never reads: pretraining without them is the full method's."""
 
 MODEL_SETTINGS = ("env.", "world_model.", "training.mirror")
@@ -227,7 +227,11 @@ FROM_VECTORS = {"world_model.foresight": 5}
 def _learning(observation: Literal["image", "vector"]) -> tuple[Row, ...]:
     group = {"image": "From pictures", "vector": "From vectors"}[observation]
     usual = FROM_VECTORS if observation == "vector" else {}
-    variants = ABLATIONS | {"FOSP, costs in the choice at lambda_p": {"behaviour.expansion_price": "multiplier"}}
+    priced = {"behaviour.expansion_price": "multiplier"}
+    variants = ABLATIONS | {
+        "FOSP, lambda_p prices costs in the choice": priced,
+        "the same, the new actor learns from recorded actions": priced | {"behaviour.online_actions": "recorded"},
+    }
     return (
         Row(group=group, label="Random actions", agent="random", phases="reference"),
         Row(group=group, label="Behaviour safe (privileged state)", agent="safe", phases="reference"),
@@ -307,8 +311,8 @@ _ALL = (
         title="Learning on SafetyPointGoal1",
         shows="Table 1 and Figure 4, in small",
         text="From pictures and from vectors: the behaviours that made the data, behaviour cloning, FOSP offline and "
-        "fine-tuned, FOSP without each of its components, and with lambda_p in the choice between its actors, where "
-        "Eq. 22 has bounds.",
+        "fine-tuned, FOSP without each of its components, and (not the paper) with lambda_p in the choice between its "
+        "actors, where Eq. 22 has bounds.",
         rows=(*_learning("image"), *_learning("vector")),
     ),
     Grid(
