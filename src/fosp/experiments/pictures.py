@@ -16,8 +16,8 @@ from fosp.experiments.estimates import seed_estimates
 from fosp.experiments.outcomes import Outcome
 from fosp.report.statistics import Estimate
 
-# Okabe and Ito's colours, which people tell apart however they see them; gray is for yardsticks.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+# Okabe and Ito's colours, which people tell apart however they see them, and two more; gray is for yardsticks.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C510A", "#5E3C99")
 GRAY = "#777777"
 DASHES = ((0, (6, 3)), (0, (3, 2)), (0, (1, 1.5)))
 _RC: Any = {
