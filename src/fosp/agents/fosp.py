@@ -174,7 +174,7 @@ class FOSP(ImaginingAgent):
         return actions[torch.arange(len(s), device=s.device), choice], info
 
     def score(self, s: Tensor, action: Tensor) -> Tensor:
-        """Q~ of Eq. 22, each action by its own critics' values, (...)."""
+        """Q~ of Eq. 22, or with costs at lambda_p (`expansion_price`), each action by its own values, (...)."""
         q_reward, q_cost = self.reward_critic.slow_q(s, action), self.cost_critic.slow_q(s, action)
         if self.config.behaviour.expansion_price == "multiplier":
             return priced_score(q_reward, q_cost, self.reward_bound, self.multiplier.multiplier.float())

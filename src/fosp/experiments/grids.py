@@ -187,6 +187,10 @@ def _compared(env: str, **more: Any) -> tuple[Row, ...]:
     return (*ours, *theirs)
 
 
+FROM_VECTORS = {"world_model.foresight": 5}
+"""Settings of every run from vectors, whose imagined costs are half of the true ones without (docs/results.md)."""
+
+
 def _from_vectors(env: str) -> tuple[Row, ...]:
     """Our methods once more, with sensors and lidar in place of pictures."""
     return tuple(
@@ -218,10 +222,6 @@ def _online_only(env: str) -> tuple[Row, ...]:
                 changes=changes, reported={1: figures})
         )  # fmt: skip
     return tuple(rows)
-
-
-FROM_VECTORS = {"world_model.foresight": 5}
-"""Settings of every run from vectors, whose imagined costs are half of the true ones without (docs/results.md)."""
 
 
 def _learning(observation: Literal["image", "vector"]) -> tuple[Row, ...]:

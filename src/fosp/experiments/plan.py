@@ -187,7 +187,8 @@ def _name(row: Row) -> str:
     """Agent, task, observation, and whatever is not as usual."""
     parts = [row.agent, short(row.env), row.observation]
     usual, data = (TRAJECTORIES, TELEOPERATED) if row.env == "SafeReach-v0" else ({}, STANDARD)
-    usual = FROM_VECTORS if row.observation == "vector" else usual
+    if row.observation == "vector":
+        usual = usual | FROM_VECTORS
     parts += [f"{name.rpartition('.')[2]}={value}" for name, value in row.changes.items() if usual.get(name) != value]
     if row.data != data:
         parts += [f"{name}{count}" for name, count in row.data.items() if count]

@@ -174,7 +174,7 @@ class WorldModel(nn.Module):
         """Losses of reward and cost in states that the prior alone foresees, along the recorded actions, each ().
 
         Every `foresight`-th step of a sequence is a start. Heads that only ever saw posterior states take samples of
-        the prior, less sharp, for states without cost: after five steps half of the costs were missing.
+        the prior, less sharp, for states without cost: over ten steps about half of the costs were missing.
 
         Args:
             states: posterior, (B, T, ...), with gradients. noise: uniform, `foresight_shape(B, T)`.
