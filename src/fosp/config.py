@@ -163,9 +163,17 @@ class BehaviourConfig:
     expansion_inverse_temperature: float = 2000.0
     """1 / alpha of Eq. 21. The bounds of Eq. 22 shrink the difference between two candidates to about 0.0005, so that
     the paper's 10 is a coin toss."""
-    expansion_price: Literal["bounds", "multiplier"] = "bounds"
-    """What a cost weighs in the choice between two candidates. bounds: Q* / C* rewards (Eq. 22), a quarter of one on
-    SafetyPointGoal1, whatever the robot's own episodes cost; multiplier: lambda_p rewards, as in the actor's loss."""
+    expansion_price: Literal["bounds", "multiplier", "own"] = "bounds"
+    """What a cost weighs in the choice between candidates. bounds: Q* / C* rewards (Eq. 22), a quarter of one on
+    SafetyPointGoal1, whatever the robot's own episodes cost; multiplier: lambda_p rewards, as in the actor's loss;
+    own: `price` rewards, as a choice, which no weight of the data's actions opposes, needs less than the loss."""
+    price: float = 1.0
+    """What a cost weighs at first (expansion_price own)."""
+    price_rate: float = 0.02
+    """How far that price moves for an excess of 1 in an episode (cost_limit > 0)."""
+    candidates: int = 1
+    """Actions that each actor offers. The paper's: 1, so that offline there is no choice. With more, the best of the
+    policy's own actions is taken, offline too."""
     online_actions: Literal["imagined", "recorded"] = "imagined"
     """Whose actions the new actor learns from. imagined: its own, in rollouts (Eq. 23); recorded: those in the replay,
     its own episodes' among them, as offline (Eqs. 19 and 20), which keep it from giving up the reward."""

@@ -106,6 +106,7 @@ _RANGES = {
         "units",
         "cnn_depth",
         "horizon",
+        "candidates",
         "start_every",
         "batch_size",
         "sequence_length",

@@ -224,3 +224,81 @@ def test_with_the_multiplier_as_price_it_decides_which_candidate_acts():
         _, info = agent.policy(features(agent, 7), "mean", generator())
         assert info["choice"].tolist() == [chosen] * 7
         torch.testing.assert_close(info["score_offline"], (1 - price) / agent.reward_bound * torch.ones(7))
+
+
+def test_a_price_of_its_own_leaves_the_multiplier_out_of_the_choice_and_answers_to_costs():
+    """The frozen candidate earns one and costs one, the new one neither: chosen up to a price of 1, not beyond."""
+    changes = {"behaviour.expansion_price": "own", "behaviour.price": 0.9, "behaviour.price_rate": 0.05}
+    agent = online_agent(changes | {"behaviour.cost_limit": 1.0})
+    for critic in (agent.reward_critic, agent.cost_critic):
+        critic.slow_q = lambda s, a: torch.tensor([1.0, 0.0]).expand(len(s), 2)
+    agent.multiplier.multiplier.fill_(50.0)
+    for costs, price in (([], 0.9), ([3.0, 2.0], 0.9 + 0.05 * (5 - 2)), ([0.0], 1.0), ([0.0] * 100, 0.0)):
+        agent.see_costs(costs)
+        assert agent.price.item() == pytest.approx(price, abs=1e-6)
+        if price != 1:
+            _, info = agent.policy(features(agent, 7), "mean", generator())
+            assert info["choice"].tolist() == [int(price > 1)] * 7
+            torch.testing.assert_close(info["score_offline"], (1 - price) / agent.reward_bound * torch.ones(7))
+
+
+def test_its_own_price_is_a_setting_offline_and_kept_once_it_moves():
+    """What an agent is pretrained with does not bind fine-tuning; what it learned from its costs is in its state."""
+    agent = tiny_agent({"behaviour.expansion_price": "own", "behaviour.price": 0.7})
+    assert "price" not in agent.state_dict()
+    assert agent.price.item() == pytest.approx(0.7)
+    agent.start_online()
+    assert agent.state_dict()["price"].item() == pytest.approx(0.7)
+    assert "price" not in online_agent().state_dict()
+
+
+@pytest.mark.parametrize("mode", ["mean", "sample"])
+@pytest.mark.parametrize("online", [False, True])
+def test_of_several_candidates_the_best_acts_whoever_offers_it(mode, online):
+    """Score and action of every candidate are recomputed; softmax so sharp that the best is taken for certain."""
+    changes = {"behaviour.candidates": 4, "behaviour.expansion_inverse_temperature": 1e7}
+    agent = online_agent(changes) if online else tiny_agent(changes)
+    if not online:
+        awaken(agent)
+        agent.see_bounds(0.05, 0.02)
+    s = features(agent, 40)
+    action, info = agent.policy(s, mode, generator(3))
+    offered, replay = [], generator(3)
+    for actor in (agent.actor, agent.new_actor) if online else (agent.actor,):
+        pi = actor(s)
+        if mode == "sample":
+            offered += [pi.sample(u) for u in torch.rand(4, *pi.mode.shape, generator=replay)]
+        else:  # the mode, then points of Sobol's sequence, of which the first two are the corner and the middle
+            points = torch.tensor([[0.75, 0.25], [0.25, 0.75], [0.375, 0.375]])[:, : pi.mode.shape[-1]]
+            offered += [pi.mode, *(pi.sample(u.expand_as(pi.mode)) for u in points)]
+    score = torch.stack([agent.score(s, a) for a in offered], 1)
+    best = score.argmax(-1)
+    torch.testing.assert_close(action, torch.stack(offered, 1)[torch.arange(40), best])
+    assert len(best.unique()) > 1
+    if online:
+        torch.testing.assert_close(info["choice"], best // 4)
+        assert 0 < info["choice"].float().mean() < 1
+        torch.testing.assert_close(info["score_offline"], score[:, :4].amax(-1), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(info["score_new"], score[:, 4:].amax(-1), rtol=1e-4, atol=1e-5)
+    else:
+        assert "choice" not in info
+
+
+def test_choices_among_several_candidates_follow_eq_21():
+    """Four candidates of two actors with known scores, 6000 draws: chi-squared of the one that acted."""
+    agent = online_agent({"behaviour.candidates": 2, "behaviour.expansion_inverse_temperature": 1.0})
+    wanted = torch.tensor([0.1, 0.2, 0.3, 0.4])
+    offers: list[torch.Tensor] = []
+
+    def score(s: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
+        offers.append(action)
+        return wanted.log().expand(len(s), 4)
+
+    agent.score = score
+    s = features(agent, 1).repeat(6000, 1)
+    action, info = agent.policy(s, "sample", generator(1))
+    chosen = (offers[0] == action.unsqueeze(1)).all(-1)
+    assert (chosen.sum(-1) == 1).all()
+    assert stats.chisquare(chosen.sum(0).numpy(), 6000 * np.array([0.1, 0.2, 0.3, 0.4])).pvalue > 1e-3
+    torch.testing.assert_close(info["choice"], chosen[:, 2:].any(-1).long())
+    torch.testing.assert_close(info["probability_new"], torch.full((6000,), 0.7))

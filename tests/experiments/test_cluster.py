@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
+import socket
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -142,3 +146,41 @@ def test_ctrl_c_saves_what_is_under_way_and_the_same_command_goes_on(tiny, tmp_p
     assert run(*words) == 0
     logged = [row["update"] for row in read_jsonl(root / OFFLINE / "metrics.jsonl") if "loss/world_model" in row]
     assert logged == list(range(1, 401))
+
+
+@pytest.fixture
+def cluster(tiny, tmp_path):
+    """A cluster on this machine as `ray start` makes it, with whatever token it wants; its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--num-cpus", "1"]
+    command += ["--port", str(port), "--include-dashboard", "false", "--disable-usage-stats"]
+    log = tmp_path / "cluster.log"
+    with log.open("w") as out:
+        head = subprocess.Popen(command, stdout=out, stderr=out)
+    try:
+        deadline = time.monotonic() + 60
+        while "Ray runtime started" not in log.read_text():
+            assert head.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.2)
+        yield f"127.0.0.1:{port}"
+    finally:
+        head.terminate()
+        head.wait(30)
+
+
+def test_a_running_cluster_does_the_work_by_its_address(cluster, tmp_path, monkeypatch, capsys):
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    monkeypatch.setitem(grids.GRIDS, "tiny", dataclasses.replace(TINY, rows=TINY.rows[1:]))
+    assert run("experiment", "run", "tiny", "--scale", "test", "--out", tmp_path, "--address", cluster) == 0
+    assert "Done: 1 stage" in capsys.readouterr().out
+    assert len(load_evaluations(tmp_path / "test" / "runs" / "random-scenery_TinyBothScene")[-1].returns) == 2
+
+
+@pytest.mark.slow
+def test_without_a_cluster_at_its_address_one_error_says_so(tiny, tmp_path, capsys):
+    words = ["experiment", "run", "tiny", "--scale", "test", "--out", tmp_path, "--address", "127.0.0.1:9"]
+    assert run(*words) == 2
+    assert "no Ray cluster answers at 127.0.0.1:9" in capsys.readouterr().err

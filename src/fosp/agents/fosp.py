@@ -11,12 +11,14 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.quasirandom import SobolEngine
 
 from fosp.agents.base import AgentState, Mode, Optimiser, Transitions, transitions
 from fosp.agents.imagination import Dream, ImaginingAgent
 from fosp.config import Config
 from fosp.models.actor import Actor, Average
 from fosp.models.critics import Critic, in_sample_target, lambda_return, sequence_return
+from fosp.models.distributions import TruncatedNormal
 from fosp.models.expansion import discounted_bound, expansion_probabilities, expansion_score, priced_score
 from fosp.models.feasible import FeasibleValue
 from fosp.models.lagrangian import Multiplier
@@ -31,6 +33,8 @@ class FOSP(ImaginingAgent):
 
     reward_bound: Tensor
     cost_bound: Tensor
+    price: Tensor
+    offers: Tensor
 
     def build(self) -> None:
         super().build()
@@ -48,6 +52,10 @@ class FOSP(ImaginingAgent):
         self.reward_scale, self.cost_scale = Scale(c.advantage_scale), Scale(c.advantage_scale)
         self.register_buffer("reward_bound", torch.tensor(0.0))
         self.register_buffer("cost_bound", torch.tensor(0.0))
+        self.register_buffer("price", torch.tensor(c.price), persistent=False)  # kept once it moves
+        # What actors offer beside their modes: the same points of the unit square (or cube) each time.
+        points = SobolEngine(self.actions).draw(c.candidates + 1)[2:]  # without the corner and the middle
+        self.register_buffer("offers", points, persistent=False)
 
     def make_optimisers(self) -> dict[str, Optimiser]:
         c, world_model = self.config.behaviour, self.config.world_model
@@ -74,8 +82,10 @@ class FOSP(ImaginingAgent):
         if self.is_online:
             return
         super().start_online()
+        c = self.config.behaviour
+        if c.expansion_price == "own":
+            self.register_buffer("price", self.price)
         if self.expanded:
-            c = self.config.behaviour
             if self.average is not None:
                 self.actor.load_state_dict(self.average.actor.state_dict())
             self.actor.requires_grad_(False)
@@ -115,10 +125,14 @@ class FOSP(ImaginingAgent):
         return self.is_online and self.config.behaviour.cost_limit > 0
 
     def see_costs(self, costs: Sequence[float]) -> None:
-        """Move lambda_p by how far these episodes are above or below the limit, if there is one."""
+        """Move lambda_p, and the choice's own price, by how far these episodes are above or below the limit, if there
+        is one."""
         if self.limited:
             c = self.config.behaviour
-            self.multiplier.ascend(sum(costs) - c.cost_limit * len(costs), c.cost_limit_rate)
+            excess = sum(costs) - c.cost_limit * len(costs)
+            self.multiplier.ascend(excess, c.cost_limit_rate)
+            if c.expansion_price == "own":
+                self.price.add_(c.price_rate * excess).clamp_(min=0)
 
     @property
     def imagines_actions(self) -> bool:
@@ -150,35 +164,47 @@ class FOSP(ImaginingAgent):
     def choose(
         self, s: Tensor, s_frozen: Tensor, mode: Mode, generator: torch.Generator
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Offline: pi_psi in s. Online: one candidate of each actor, pi_psi's by what it sees, s_frozen (N, F), and a
-        choice per row by Eq. 21, by values in s."""
+        """What acts. Offline pi_psi in s. Online one candidate of each actor (or `candidates`, then offline as well),
+        pi_psi's by what it sees, s_frozen (N, F), and a choice per row by Eq. 21, by values in s."""
         info = {
             "violation": self.reachability.probability(s),
             "value_reward": self.reward_critic.value(s),
             "value_cost": self.cost_critic.value(s),
         }
-        candidates = []
         learner = self.learner if self.average is None else self.average
-        for actor, seen in ((self.actor, s_frozen), (learner, s)) if self.expanded else ((learner, s),):
-            pi = actor(seen)
-            noise = self.noise(*pi.mode.shape, generator=generator)
-            candidates.append(pi.mode if mode == "mean" else pi.sample(noise))
-        if not self.expanded:
-            return candidates[0], info
-        actions = torch.stack(candidates, 1)  # (N, 2, A)
-        score = self.score(s.unsqueeze(1).expand(-1, 2, -1), actions)  # (N, 2)
+        actors = ((self.actor, s_frozen), (learner, s)) if self.expanded else ((learner, s),)
+        offers = [self.candidates(actor(seen), mode, generator) for actor, seen in actors]  # each (N, K, A)
+        actions = torch.cat(offers, 1)
+        if actions.shape[1] == 1:
+            return actions[:, 0], info
+        score = self.score(s.unsqueeze(1).expand(-1, actions.shape[1], -1), actions)  # (N, K) or (N, 2K)
         p = expansion_probabilities(score, self.config.behaviour.expansion_inverse_temperature)
-        draw = self.noise(len(s), generator=generator) >= p[:, 0]
-        choice = score.argmax(-1) if mode == "mean" else draw.long()
-        info |= {"choice": choice, "score_offline": score[:, 0], "score_new": score[:, 1], "probability_new": p[:, 1]}
+        draw = self.noise(len(s), 1, generator=generator) >= p.cumsum(-1)[:, :-1]
+        choice = score.argmax(-1) if mode == "mean" else draw.sum(-1)
+        if self.expanded:
+            k = actions.shape[1] // 2
+            info |= {"choice": choice // k, "probability_new": p[:, k:].sum(-1)}
+            info |= {"score_offline": score[:, :k].amax(-1), "score_new": score[:, k:].amax(-1)}
         return actions[torch.arange(len(s), device=s.device), choice], info
 
+    def candidates(self, pi: TruncatedNormal, mode: Mode, generator: torch.Generator) -> Tensor:
+        """K actions that an actor offers, (N, K, A): samples, or its mode and then the same quantiles every time, so
+        that the policy of evaluation and export is a function of the state."""
+        if mode == "mean":
+            return torch.stack([pi.mode, *(pi.sample(point) for point in self.offers)], 1)
+        noise = self.noise(len(self.offers) + 1, *pi.mode.shape, generator=generator)
+        return pi.sample(noise).transpose(0, 1)
+
     def score(self, s: Tensor, action: Tensor) -> Tensor:
-        """Q~ of Eq. 22, or with costs at lambda_p (`expansion_price`), each action by its own values, (...)."""
+        """Q~ of Eq. 22, or with costs at a price (`expansion_price`), each action by its own values, (...)."""
         q_reward, q_cost = self.reward_critic.slow_q(s, action), self.cost_critic.slow_q(s, action)
-        if self.config.behaviour.expansion_price == "multiplier":
-            return priced_score(q_reward, q_cost, self.reward_bound, self.multiplier.multiplier.float())
-        return expansion_score(q_reward, q_cost, self.reward_bound, self.cost_bound)
+        match self.config.behaviour.expansion_price:
+            case "bounds":
+                return expansion_score(q_reward, q_cost, self.reward_bound, self.cost_bound)
+            case "multiplier":
+                return priced_score(q_reward, q_cost, self.reward_bound, self.multiplier.multiplier.float())
+            case "own":
+                return priced_score(q_reward, q_cost, self.reward_bound, self.price)
 
     # -------------------------------------------------------------- learning
 

@@ -27,6 +27,7 @@ RETRIES = 5
 """How often a stage is started again after its worker died."""
 _LOOK = 10.0  # seconds between looks at how far the stages are
 _GRACE = 120.0  # seconds that runs have for saving after Ctrl-C
+_TOKEN = Path.home() / ".ray" / "auth_token"
 _OBJECTS = 100 << 20  # bytes of Ray's object store on this machine; stages exchange files, not objects
 
 
@@ -139,8 +140,14 @@ def _share_now(stage: Stage, root: Path) -> float:
 
 @contextmanager
 def _ray(address: str | None) -> Iterator[ModuleType]:
-    """Ray, connected: without dashboard, and without reporting its use to its makers."""
+    """Ray, connected: without dashboard, and without reporting its use to its makers.
+
+    To a cluster we show the token that Ray keeps on this machine, if there is one: `ray start` asks for it then, but
+    `ray.init` with an address does not show it by itself.
+    """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if address and _TOKEN.exists():
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
     try:
         ray = import_module("ray")
     except ModuleNotFoundError:
