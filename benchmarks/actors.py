@@ -50,7 +50,8 @@ def forced(scores: tuple[float, float]) -> Callable[[Tensor, Tensor], Tensor]:
     """A score (Eq. 22) that is the same for every state and action."""
 
     def score(s: Tensor, action: Tensor) -> Tensor:
-        return torch.tensor(scores, device=s.device).expand(s.shape[:-1])
+        each = torch.tensor(scores, device=s.device).repeat_interleave(action.shape[1] // 2)
+        return each.expand(s.shape[:-1])
 
     return score
 

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.quasirandom import SobolEngine
 
 from fosp.agents.base import AgentState, Mode, Optimiser, Transitions, transitions
 from fosp.agents.imagination import Dream, ImaginingAgent
@@ -19,7 +18,13 @@ from fosp.config import Config
 from fosp.models.actor import Actor, Average
 from fosp.models.critics import Critic, in_sample_target, lambda_return, sequence_return
 from fosp.models.distributions import TruncatedNormal
-from fosp.models.expansion import discounted_bound, expansion_probabilities, expansion_score, priced_score
+from fosp.models.expansion import (
+    discounted_bound,
+    expansion_probabilities,
+    expansion_score,
+    priced_score,
+    spread_points,
+)
 from fosp.models.feasible import FeasibleValue
 from fosp.models.lagrangian import Multiplier
 from fosp.models.reachability import Reachability, reachability_target
@@ -53,9 +58,9 @@ class FOSP(ImaginingAgent):
         self.register_buffer("reward_bound", torch.tensor(0.0))
         self.register_buffer("cost_bound", torch.tensor(0.0))
         self.register_buffer("price", torch.tensor(c.price), persistent=False)  # kept once it moves
-        # What actors offer beside their modes: the same points of the unit square (or cube) each time.
-        points = SobolEngine(self.actions).draw(c.candidates + 1)[2:]  # without the corner and the middle
-        self.register_buffer("offers", points, persistent=False)
+        self.register_buffer(
+            "offers", spread_points(c.candidates - 1, self.actions), persistent=False
+        )  # beside the mode
 
     def make_optimisers(self) -> dict[str, Optimiser]:
         c, world_model = self.config.behaviour, self.config.world_model
@@ -228,6 +233,8 @@ class FOSP(ImaginingAgent):
             self.multiplier.update(more["value/cost"])
         metrics["multiplier/lambda"] = self.multiplier.multiplier.clone()
         metrics["multiplier/mu"] = self.multiplier.penalty.clone()
+        if self.config.behaviour.expansion_price == "own":
+            metrics["multiplier/price"] = self.price.clone()
         return metrics | more
 
     def behaviour_loss(

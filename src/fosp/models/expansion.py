@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.quasirandom import SobolEngine
 
 
 def discounted_bound(largest: Tensor, gamma: float, steps: int) -> Tensor:
@@ -27,3 +28,9 @@ def priced_score(q_reward: Tensor, q_cost: Tensor, reward_bound: Tensor, price: 
 def expansion_probabilities(score: Tensor, inverse_temperature: float) -> Tensor:
     """Eq. 21: softmax over candidates, (..., 2) -> (..., 2)."""
     return torch.softmax(score * inverse_temperature, -1)
+
+
+def spread_points(count: int, dimensions: int) -> Tensor:
+    """Points that fill the unit cube evenly, the same every time, (count, D): Sobol's sequence (1967) without its first
+    two, a corner and the middle."""
+    return SobolEngine(dimensions).draw(count + 2)[2:]
