@@ -35,7 +35,7 @@ def main() -> None:
     print(f"{'candidates':>10}  {'price':>5}  {'reward':>7}  {'cost':>7}  without cost")
     for count in args.candidates:
         agent.config = change(agent.config, {"behaviour.candidates": count, "behaviour.expansion_price": "own"})
-        agent.offers = spread_points(count - 1, agent.actions).to(agent.device)
+        agent.offers = spread_points(count - 1, agent.actions).to(agent.device) if count > 1 else None
         for price in args.prices if agent.expanded or count > 1 else args.prices[:1]:
             agent.price.fill_(price)
             result = evaluate(agent, agent.config.env, args.episodes, mode=args.mode, environments=environment)

@@ -32,10 +32,13 @@ def root(tmp_path_factory):
         pretrain(settings(agent=agent), [data], root / agent)
     finetune(settings(), root / "fosp", root / "online")
     finetune(settings(behaviour__expansion_model="own"), root / "fosp", root / "two-models")
+    several = settings(behaviour__candidates=4, behaviour__expansion_price="own")
+    pretrain(several, [data], root / "four-candidates")
+    finetune(several, root / "four-candidates", root / "eight-candidates")
     return root
 
 
-@pytest.mark.parametrize("name", [*AGENTS, "online", "two-models"])
+@pytest.mark.parametrize("name", [*AGENTS, "online", "two-models", "four-candidates", "eight-candidates"])
 def test_decisions_are_those_of_the_agent(root, tmp_path, name):
     made = export_policy(root / name, tmp_path / "policy")
     assert made.difference <= 1e-5

@@ -39,7 +39,7 @@ class FOSP(ImaginingAgent):
     reward_bound: Tensor
     cost_bound: Tensor
     price: Tensor
-    offers: Tensor
+    offers: Tensor | None
 
     def build(self) -> None:
         super().build()
@@ -58,9 +58,8 @@ class FOSP(ImaginingAgent):
         self.register_buffer("reward_bound", torch.tensor(0.0))
         self.register_buffer("cost_bound", torch.tensor(0.0))
         self.register_buffer("price", torch.tensor(c.price), persistent=False)  # kept once it moves
-        self.register_buffer(
-            "offers", spread_points(c.candidates - 1, self.actions), persistent=False
-        )  # beside the mode
+        points = spread_points(c.candidates - 1, self.actions) if c.candidates > 1 else None
+        self.register_buffer("offers", points, persistent=False)  # beside the mode
 
     def make_optimisers(self) -> dict[str, Optimiser]:
         c, world_model = self.config.behaviour, self.config.world_model
@@ -196,8 +195,9 @@ class FOSP(ImaginingAgent):
         """K actions that an actor offers, (N, K, A): samples, or its mode and then the same quantiles every time, so
         that the policy of evaluation and export is a function of the state."""
         if mode == "mean":
-            return torch.stack([pi.mode, *(pi.sample(point) for point in self.offers)], 1)
-        noise = self.noise(len(self.offers) + 1, *pi.mode.shape, generator=generator)
+            points = () if self.offers is None else self.offers
+            return torch.stack([pi.mode, *(pi.sample(point) for point in points)], 1)
+        noise = self.noise(self.config.behaviour.candidates, *pi.mode.shape, generator=generator)
         return pi.sample(noise).transpose(0, 1)
 
     def score(self, s: Tensor, action: Tensor) -> Tensor:
