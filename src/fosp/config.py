@@ -154,6 +154,9 @@ class BehaviourConfig:
     above or below it (dual ascent). 0: Eq. 27 on V_c, by which it only climbs, since V_c is never 0."""
     cost_limit_rate: float = 0.1
     """How far the multiplier moves for an excess of 1 in an episode (cost_limit > 0)."""
+    excess_limit: float = 0.0
+    """Largest excess of one episode that counts there (0: none): a robot that once is stuck where it costs would stand
+    still for a hundred episodes after it."""
     penalty: float = 5e-4
     """mu at the start (Eq. 17): the dial between reward and safety. The multiplier climbs by mu/2 times V_c an update,
     without end, so that mu goes with the number of updates: the paper's 1e-6 counts on 125,000, this on eight thousand.

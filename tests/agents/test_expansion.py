@@ -302,3 +302,13 @@ def test_choices_among_several_candidates_follow_eq_21():
     assert stats.chisquare(chosen.sum(0).numpy(), 6000 * np.array([0.1, 0.2, 0.3, 0.4])).pvalue > 1e-3
     torch.testing.assert_close(info["choice"], chosen[:, 2:].any(-1).long())
     torch.testing.assert_close(info["probability_new"], torch.full((6000,), 0.7))
+
+
+def test_one_bad_episode_counts_up_to_the_excess_limit():
+    """Limit 1: of a cost of 30 not 29 counts but 20; an episode without cost counts as it did."""
+    changes = {"behaviour.expansion_price": "own", "behaviour.price_rate": 0.05, "behaviour.cost_limit": 1.0}
+    agent = online_agent(changes | {"behaviour.excess_limit": 20.0, "behaviour.multiplier_limit": 0.0})
+    before = agent.multiplier.multiplier.item()
+    agent.see_costs([30.0, 0.0, 4.0])
+    assert agent.price.item() == pytest.approx(1 + 0.05 * (20 - 1 + 3), abs=1e-6)
+    assert agent.multiplier.multiplier.item() == pytest.approx(before + 0.1 * (20 - 1 + 3), abs=1e-6)

@@ -7,6 +7,7 @@ real (posterior) as `data.features`, imagined (prior) as `dream.features`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -133,7 +134,7 @@ class FOSP(ImaginingAgent):
         is one."""
         if self.limited:
             c = self.config.behaviour
-            excess = sum(costs) - c.cost_limit * len(costs)
+            excess = sum(min(cost - c.cost_limit, c.excess_limit or math.inf) for cost in costs)
             self.multiplier.ascend(excess, c.cost_limit_rate)
             if c.expansion_price == "own":
                 self.price.add_(c.price_rate * excess).clamp_(min=0)

@@ -144,7 +144,15 @@ SCALES = {
     "paper": Scale(seeds=5, data=1, evaluations=10, episodes=20),
 }
 
-ONLINE_ONLY = ("behaviour.expansion", "behaviour.expansion_price", "behaviour.online_actions")
+ONLINE_ONLY = (
+    "behaviour.expansion",
+    "behaviour.expansion_price",
+    "behaviour.online_actions",
+    "behaviour.candidates",
+    "behaviour.price",
+    "behaviour.price_rate",
+    "behaviour.excess_limit",
+)
 """Settings that offline training never reads: pretraining without them is the full method's."""
 
 MODEL_SETTINGS = ("env.", "world_model.", "training.mirror")
@@ -191,6 +199,17 @@ FROM_VECTORS = {"world_model.foresight": 5}
 """Settings of every run from vectors, whose imagined costs are half of the true ones without (docs/results.md)."""
 
 
+CANDIDATES = {
+    "behaviour.candidates": 8,
+    "behaviour.expansion_price": "own",
+    "behaviour.price": 1.0,
+    "behaviour.price_rate": 0.05,
+    "behaviour.excess_limit": 20.0,
+    "behaviour.online_actions": "recorded",
+}
+"""The choice has more to choose from, at a price that falls with every episode without cost (docs/results.md)."""
+
+
 def _from_vectors(env: str) -> tuple[Row, ...]:
     """Our methods once more, with sensors and lidar in place of pictures."""
     return tuple(
@@ -231,6 +250,7 @@ def _learning(observation: Literal["image", "vector"]) -> tuple[Row, ...]:
     variants = ABLATIONS | {
         "FOSP, lambda_p prices costs in the choice": priced,
         "the same, the new actor learns from recorded actions": priced | {"behaviour.online_actions": "recorded"},
+        "FOSP, eight candidates of each actor": CANDIDATES,
     }
     return (
         Row(group=group, label="Random actions", agent="random", phases="reference"),
