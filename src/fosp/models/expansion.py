@@ -26,7 +26,7 @@ def priced_score(q_reward: Tensor, q_cost: Tensor, reward_bound: Tensor, price: 
 
 
 def expansion_probabilities(score: Tensor, inverse_temperature: float) -> Tensor:
-    """Eq. 21: softmax over candidates, (..., 2) -> (..., 2)."""
+    """Eq. 21: softmax over candidates, (..., K) -> (..., K)."""
     return torch.softmax(score * inverse_temperature, -1)
 
 
