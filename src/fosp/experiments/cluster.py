@@ -27,7 +27,7 @@ RETRIES = 5
 """How often a stage is started again after its worker died."""
 _LOOK = 10.0  # seconds between looks at how far the stages are
 _GRACE = 120.0  # seconds that runs have for saving after Ctrl-C
-_TOKEN = Path.home() / ".ray" / "auth_token"
+_TOKEN = Path.home() / ".ray" / "auth_token"  # where Ray keeps it
 _OBJECTS = 100 << 20  # bytes of Ray's object store on this machine; stages exchange files, not objects
 
 
