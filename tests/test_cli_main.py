@@ -183,3 +183,12 @@ def test_the_probe_prints_json():
         [sys.executable, "-m", "fosp.cli.probe"], capture_output=True, text=True, timeout=120, env={"MUJOCO_GL": "off"}
     )
     assert "error" in json.loads(done.stdout)
+
+
+def test_the_probe_goes_on_after_the_end_of_an_episode():
+    """Episodes of two steps: a machine that draws a whole episode in the time it has is none that cannot draw."""
+    from fosp.cli.probe import rate
+    from fosp.envs import make_env
+
+    env = make_env("SafetyPointGoal1-v0", observation="vector", action_repeat=500)
+    assert rate(env, 2.0) * 2.0 > 2.5  # more than one episode
