@@ -26,12 +26,13 @@ def main() -> None:
     parser.add_argument("--candidates", type=int, nargs="+", default=[1, 4, 8])
     parser.add_argument("--prices", type=float, nargs="+", default=[0.5, 1.0, 2.0])
     parser.add_argument("--episodes", type=int, default=20)
+    parser.add_argument("--environments", type=int, default=1, help="stepping together (default: 1)")
     parser.add_argument("--mode", choices=("mean", "sample"), default="mean")
     args = parser.parse_args()
     agent = load_trained(args.run).agent
     if not isinstance(agent, FOSP):
         parser.error(f"{args.run} holds no FOSP.")
-    environment = open_environments(agent.config.env, 1)
+    environment = open_environments(agent.config.env, args.environments)
     print(f"{'candidates':>10}  {'price':>5}  {'reward':>7}  {'cost':>7}  without cost")
     for count in args.candidates:
         agent.config = change(agent.config, {"behaviour.candidates": count, "behaviour.expansion_price": "own"})

@@ -157,9 +157,14 @@ def tiny_config(changes: Mapping[str, Any] | None = None, **env: Any) -> Config:
     return change(config, pinned | dict(changes or {}))
 
 
-def tiny_agent(changes: Mapping[str, Any] | None = None, *, spaces: Mapping[str, tuple[int, ...]] | None = None) -> Any:
-    """An agent for the line (or other `spaces`) on the CPU, with 1 action."""
-    return make_agent(tiny_config(changes), spaces or {"vector": (2,)}, 1, CPU)
+def tiny_agent(
+    changes: Mapping[str, Any] | None = None,
+    *,
+    spaces: Mapping[str, tuple[int, ...]] | None = None,
+    device: torch.device = CPU,
+) -> Any:
+    """An agent for the line (or other `spaces`), with 1 action."""
+    return make_agent(tiny_config(changes), spaces or {"vector": (2,)}, 1, device)
 
 
 def random_batch(

@@ -235,7 +235,7 @@ class TrainingConfig:
     updates_per_episode: int = 0
     """Updates after every episode online, in place of those that train_ratio grants; 0: train_ratio decides."""
     environments: int = 1
-    """Environments that collect at once."""
+    """Environments that play episodes at once, in evaluations as well."""
     replay_steps: int = 400_000
     """Observations that the replay holds (12 KiB each per picture pair of 64x64, allocated as they come)."""
     evaluate_every: int = 4_000
@@ -253,6 +253,8 @@ class TrainingConfig:
     precision: Literal["float32", "bfloat16", "auto"] = "float32"
     """Arithmetic of matrix products; bfloat16 keeps norms and losses in float32. auto: bfloat16 where the processor has
     instructions for it, which takes a third from an update there; without them it is slower."""
+    capture: bool = True
+    """On a GPU, launch each update as one CUDA graph: the same arithmetic, several times faster."""
     compile: bool = False
     """Compile the losses with torch.compile: minutes at the start, faster afterwards."""
 

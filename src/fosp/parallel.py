@@ -75,21 +75,25 @@ def share_of(batch_size: int) -> int:
     return batch_size // count()
 
 
-@torch.compiler.disable
 def average(x: Tensor) -> Tensor:
     """Mean over processes, (...)."""
-    if count() == 1:
-        return x
+    return x if count() == 1 else _average(x)
+
+
+@torch.compiler.disable
+def _average(x: Tensor) -> Tensor:
     result = x.detach().clone()
     dist.all_reduce(result)
     return result / count()
 
 
-@torch.compiler.disable
 def gather(x: Tensor) -> Tensor:
     """The values of all processes, flattened: (...) -> (count * n,)."""
-    if count() == 1:
-        return x.flatten()
+    return x.flatten() if count() == 1 else _gather(x)
+
+
+@torch.compiler.disable
+def _gather(x: Tensor) -> Tensor:
     parts = [torch.empty_like(x, memory_format=torch.contiguous_format) for _ in range(count())]
     dist.all_gather(parts, x.detach().contiguous())
     return torch.cat([part.flatten() for part in parts])

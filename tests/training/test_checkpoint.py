@@ -52,6 +52,19 @@ def test_a_restored_agent_goes_on_exactly_as_the_saved_one(tmp_path, online):
         assert torch.equal(a, b)  # moments of the optimisers and the multiplier included
 
 
+def test_moments_come_back_in_the_memory_layout_of_their_parameters(tmp_path):
+    """Those of convolutions are channels-last; on a GPU fused Adam refuses any other."""
+    spaces = {"image": (64, 64, 6)}
+    agent, other = tiny_agent(spaces=spaces), tiny_agent({"seed": 1}, spaces=spaces)
+    agent.update(random_batch(spaces=spaces))
+    save_checkpoint(tmp_path, agent, {})
+    load_checkpoint(tmp_path, other)
+    states = other.optimisers["world_model"].adam.state
+    assert {p.stride() == p.contiguous().stride() for p in states} == {True, False}
+    for parameter, state in states.items():
+        assert state["exp_avg"].stride() == state["exp_avg_sq"].stride() == parameter.stride()
+
+
 def test_without_optimisers_weights_alone_are_restored(tmp_path):
     agent = agent_after(2)
     save_checkpoint(tmp_path, agent, {"update": 2})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -65,7 +66,8 @@ class Optimiser:
 
     def __init__(self, modules: Iterable[nn.Module], learning_rate: float, clip: float) -> None:
         self.parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
-        self.adam = torch.optim.Adam(self.parameters, lr=learning_rate, eps=1e-8, fused=True)
+        on_gpu = self.parameters[0].is_cuda
+        self.adam = torch.optim.Adam(self.parameters, lr=learning_rate, eps=1e-8, fused=True, capturable=on_gpu)
         self.clip = clip
 
     def step(self) -> Tensor:
@@ -191,8 +193,12 @@ class ModelBasedAgent(Agent):
         """Told the cost of every episode that it has just played online."""
 
     def compile_losses(self) -> None:
-        """Compile the world model's loss."""
-        self.world_model.loss = torch.compile(self.world_model.loss)  # type: ignore[method-assign]
+        """Compile the world model's parts."""
+        self.world_model.compile_parts()
+
+    def uncompiled(self) -> AbstractContextManager[object]:
+        """Context in which nothing is compiled: what was for the shapes of training would be again for all others."""
+        return torch.compiler.set_stance("force_eager") if self.config.training.compile else nullcontext()
 
     def initial_state(self, batch: int) -> AgentState:
         return AgentState(
@@ -205,8 +211,9 @@ class ModelBasedAgent(Agent):
     ) -> tuple[Tensor, AgentState, dict[str, Tensor]]:
         observation = {name: value.to(self.device) for name, value in observation.items()}
         noise = self.noise(*self.world_model.rssm.noise_shape(len(observation["is_first"])), generator=generator)
-        state = self.perceive(observation, state, noise)
-        action, info = self.decide(state, mode, generator)
+        with self.uncompiled():
+            state = self.perceive(observation, state, noise)
+            action, info = self.decide(state, mode, generator)
         return action, state._replace(action=action), info
 
     def perceive(self, observation: Batch, state: AgentState, noise: Tensor) -> AgentState:

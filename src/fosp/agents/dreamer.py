@@ -83,8 +83,11 @@ class Dreamer(ImaginingAgent):
         self, batch: Batch, states: Latent, actor_noise: Tensor, latent_noise: Tensor
     ) -> tuple[Tensor, Metrics]:
         """Sum of the losses of ensemble, critics and actor; their parameters are disjoint, so are the gradients."""
+        return self.losses_on(states, self.imagine(batch, states, actor_noise, latent_noise))
+
+    def losses_on(self, states: Latent, dream: Dream) -> tuple[Tensor, Metrics]:
+        """The same on posterior states (B, T, ...) and on rollouts."""
         losses: Metrics = {}
-        dream = self.imagine(batch, states, actor_noise, latent_noise)
         if self.ensemble is not None and not self.is_online:
             losses["ensemble"] = self.ensemble.loss(states.h, states.z)
             dream = self.penalised(dream, self.ensemble)
@@ -130,6 +133,6 @@ class Dreamer(ImaginingAgent):
         }
 
     def compile_losses(self) -> None:
-        """Compile the world model's loss and the behaviour's."""
+        """Compile the losses on states and rollouts as well."""
         super().compile_losses()
-        self.behaviour_loss = torch.compile(self.behaviour_loss)  # type: ignore[method-assign]
+        self.losses_on = torch.compile(self.losses_on, dynamic=False)  # type: ignore[method-assign]

@@ -248,8 +248,13 @@ class FOSP(ImaginingAgent):
         penalty_noise: Tensor,
     ) -> tuple[Tensor, Metrics]:
         """Sum of the losses of critics, actor and reachability; their parameters are disjoint, so are the gradients."""
-        data = transitions(features, batch)
         dream = self.imagine(batch, states, actor_noise, latent_noise)
+        return self.losses_on(transitions(features, batch), dream, features, actor_noise, penalty_noise)
+
+    def losses_on(
+        self, data: Transitions, dream: Dream, features: Tensor, actor_noise: Tensor, penalty_noise: Tensor
+    ) -> tuple[Tensor, Metrics]:
+        """The same on real steps and on rollouts."""
         losses: Metrics = {}
         metrics: Metrics = {}
         for name, critic, real, imagined in (
@@ -431,6 +436,6 @@ class FOSP(ImaginingAgent):
         }
 
     def compile_losses(self) -> None:
-        """Compile the world model's loss and the behaviour's."""
+        """Compile the losses on real steps and rollouts as well."""
         super().compile_losses()
-        self.behaviour_loss = torch.compile(self.behaviour_loss)  # type: ignore[method-assign]
+        self.losses_on = torch.compile(self.losses_on, dynamic=False)  # type: ignore[method-assign]

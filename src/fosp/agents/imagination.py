@@ -69,15 +69,20 @@ class ImaginingAgent(ModelBasedAgent):
             batch: sequences (B, T, ...). states: their posterior states, (B, T, ...).
             actor_noise: uniform, (H, N, A). latent_noise: uniform, (H, N, S).
         """
-        model, c = self.world_model, self.config.behaviour
+        model = self.world_model
         start = Latent(self.starts(states.h), self.starts(states.z)).flatten()
-        rollout, action = model.imagine(start, lambda s, h: self.learner(s).sample(actor_noise[h]), latent_noise)
-        features = rollout.features
+        rollout, action = model.imagine(start, lambda s, h: self.learner.sample(s, actor_noise[h]), latent_noise)
+        alive = 1 - self.starts(batch["is_terminal"]).flatten().float()
+        violated = self.starts(batch["cost"]).flatten() > 0
+        return self.foretell(rollout.features, action, alive, violated)
+
+    def foretell(self, features: Tensor, action: Tensor, alive: Tensor, violated: Tensor) -> Dream:
+        """What the world model's heads say of a rollout: features (H + 1, N, F), action (H, N, A), and of its start
+        whether it is not terminal and whether it had a cost, each (N,)."""
+        model, c = self.world_model, self.config.behaviour
         continuation = model.continuation(features[1:])
         discount = c.gamma * continuation
         cost = model.cost(features[1:])
-        alive = 1 - self.starts(batch["is_terminal"]).flatten().float()
-        violated = self.starts(batch["cost"]).flatten() > 0
         return Dream(
             features=features,
             action=action,
@@ -93,6 +98,14 @@ class ImaginingAgent(ModelBasedAgent):
         """The random numbers of one call of `imagine`: `actor_noise` and `latent_noise`."""
         actor_noise = self.noise(self.config.behaviour.horizon, self.starts(batch["reward"]).numel(), self.actions)
         return actor_noise, self.noise(*self.world_model.rssm.noise_shape(*actor_noise.shape[:2]))
+
+    def compile_losses(self) -> None:
+        """Compile the parts of world model and imagination as well."""
+        super().compile_losses()
+        self.foretell = torch.compile(self.foretell, dynamic=False)  # type: ignore[method-assign]
+        for module in self.modules():
+            if isinstance(module, Actor):
+                module.sample = torch.compile(module.sample, dynamic=False)  # type: ignore[method-assign]
 
     def starts(self, x: Tensor) -> Tensor:
         """The steps of a batch (B, T, ...) from which rollouts start: the last of every `start_every`."""

@@ -120,6 +120,6 @@ class RecoveryRL(ModelBasedAgent):
         return torch.stack(list(losses.values())).sum(), metrics
 
     def compile_losses(self) -> None:
-        """Compile the world model's loss and the behaviour's."""
+        """Compile the losses on the batch's transitions as well."""
         super().compile_losses()
-        self.behaviour_loss = torch.compile(self.behaviour_loss)  # type: ignore[method-assign]
+        self.behaviour_loss = torch.compile(self.behaviour_loss, dynamic=False)  # type: ignore[method-assign]

@@ -169,7 +169,9 @@ class Replay:
         oldest = self._head if self._size == self.capacity else 0
         starts = oldest + generator.integers(0, self._size - length + 1, size=batch)  # (B,)
         index = (starts[:, None] + np.arange(length)) % self.capacity  # (B, T)
-        flat = torch.from_numpy(index.reshape(-1)).to(self.device)  # (B*T,)
+        flat = torch.from_numpy(index.reshape(-1))  # (B*T,)
+        if self.device.type == "cuda":  # from pinned memory, since the host would otherwise wait for the device here
+            flat = flat.pin_memory().to(self.device, non_blocking=True)
         return {
             key: rows.index_select(0, flat).view(batch, length, *rows.shape[1:]) for key, rows in self._rows.items()
         }

@@ -24,6 +24,10 @@ class Actor(nn.Module):
         loc, scale = self.net(features).float().chunk(2, -1)
         return TruncatedNormal(loc.tanh(), _MIN_SCALE + (_MAX_SCALE - _MIN_SCALE) * (scale + 1).sigmoid())
 
+    def sample(self, features: Tensor, noise: Tensor) -> Tensor:
+        """An action for each state, (..., F) -> (..., A), from uniform `noise` (..., A)."""
+        return self(features).sample(noise)
+
 
 class Average(nn.Module):
     """A running average of an actor's parameters, which acts in its place."""

@@ -91,11 +91,19 @@ class RSSM(nn.Module):
             return F.log_softmax(logits.float(), -1)
         return mix_uniform(logits, self.unimix).log()
 
+    def filter_step(
+        self, state: Latent, action: Tensor, embedded: Tensor, keep: Tensor, noise: Tensor
+    ) -> tuple[Latent, Tensor]:
+        """One filtering step, and the posterior's logits (N, S, K); `state` and `action` are reset where `keep` (N, 1)
+        is 0 and stay where it is 1."""
+        h = self.step(Latent(state.h * keep, state.z * keep), action * keep)
+        logits = self.posterior_logits(h, embedded)
+        return Latent(h, self._sample(logits, noise)), logits
+
     def observe_step(self, state: Latent, action: Tensor, embedded: Tensor, is_first: Tensor, noise: Tensor) -> Latent:
         """One filtering step; where `is_first` (N,), state and action are reset to zero beforehand."""
         keep = (~is_first).unsqueeze(-1).to(state.h.dtype)
-        h = self.step(Latent(state.h * keep, state.z * keep), action * keep)
-        return Latent(h, self._sample(self.posterior_logits(h, embedded), noise))
+        return self.filter_step(state, action, embedded, keep, noise)[0]
 
     def observe(
         self, embedding: Tensor, action: Tensor, is_first: Tensor, noise: Tensor
@@ -110,16 +118,14 @@ class RSSM(nn.Module):
             Posterior states (B, T, ...), and the log-probabilities of posterior and prior, (B, T, S, K).
         """
         embedded = self.posterior_embedding(embedding)  # (B, T, units)
-        keep = (~is_first).unsqueeze(-1).to(embedded.dtype)
-        action = action * keep
+        keep = (~is_first).unsqueeze(-1).to(action.dtype)
         state = self.initial(len(action), action.device)
         hs, zs, logits = [], [], []
         for t in range(action.shape[1]):
-            h = self.step(Latent(state.h * keep[:, t], state.z * keep[:, t]), action[:, t])
-            logits.append(self.posterior_logits(h, embedded[:, t]))
-            state = Latent(h, self._sample(logits[-1], noise[:, t]))
+            state, step_logits = self.filter_step(state, action[:, t], embedded[:, t], keep[:, t], noise[:, t])
             hs.append(state.h)
             zs.append(state.z)
+            logits.append(step_logits)
         states = Latent(torch.stack(hs, 1), torch.stack(zs, 1))
         posterior = self.log_p(torch.stack(logits, 1))
         prior = self.log_p(self._split(self.prior(states.h)))

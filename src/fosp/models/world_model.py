@@ -135,7 +135,18 @@ class WorldModel(nn.Module):
         """
         targets = self.targets(batch)
         states, posterior, prior = self.rssm.observe(self.encode(targets), batch["action"], batch["is_first"], noise)
-        features = states.features
+        losses, metrics = self.evidence(batch, targets, states.features, posterior, prior)
+        if foresight_noise is not None:
+            foreseen = self.foresight_losses(states, batch, foresight_noise)
+            losses |= foreseen
+            metrics |= {f"world_model/{name}": value.detach() for name, value in foreseen.items()}
+        return torch.stack(list(losses.values())).sum(), states, metrics
+
+    def evidence(
+        self, batch: Batch, targets: Batch, features: Tensor, posterior: Tensor, prior: Tensor
+    ) -> tuple[Metrics, Metrics]:
+        """The terms of Eq. 1 averaged over (B, T), each (), and metrics; the other arguments are as `targets` and
+        `rssm.observe` give them."""
         losses: Metrics = {}
         if self.image_decoder is not None:
             error = self.image_decoder(features.flatten(0, 1)) - targets["image"].flatten(0, 1)
@@ -152,13 +163,20 @@ class WorldModel(nn.Module):
         representation = categorical_kl(posterior, prior.detach())
         losses["dynamics"] = self.config.beta_dynamics * dynamics.clamp(min=self.config.free_nats)
         losses["representation"] = self.config.beta_representation * representation.clamp(min=self.config.free_nats)
-        if foresight_noise is not None:
-            losses |= self.foresight_losses(states, batch, foresight_noise)
-        metrics = {f"world_model/{name}": value.detach().mean() for name, value in losses.items()}
+        losses = {name: value.mean() for name, value in losses.items()}
+        metrics = {f"world_model/{name}": value.detach() for name, value in losses.items()}
         metrics["world_model/kl"] = dynamics.detach().mean()
         metrics["world_model/posterior_entropy"] = -(posterior.exp() * posterior).sum((-2, -1)).detach().mean()
         metrics["world_model/prior_entropy"] = -(prior.exp() * prior).sum((-2, -1)).detach().mean()
-        return torch.stack([value.mean() for value in losses.values()]).sum(), states, metrics
+        return losses, metrics
+
+    def compile_parts(self) -> None:
+        """Compile what `loss` and `imagine` consist of. Not these as a whole: their loops would be unrolled, and be
+        compiled for many minutes."""
+        self.rssm.filter_step = torch.compile(self.rssm.filter_step, dynamic=False)  # type: ignore[method-assign]
+        self.rssm.imagine_step = torch.compile(self.rssm.imagine_step, dynamic=False)  # type: ignore[method-assign]
+        self.encode = torch.compile(self.encode, dynamic=False)  # type: ignore[method-assign]
+        self.evidence = torch.compile(self.evidence, dynamic=False)  # type: ignore[method-assign]
 
     def cost_loss(self, features: Tensor, cost: Tensor) -> Tensor:
         """Negative log-likelihood of costs, those of at least 1 weighed by `cost_weight`, (...)."""

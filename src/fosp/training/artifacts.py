@@ -23,7 +23,8 @@ def save_open_loop(
     batch = {name: value.to(agent.device) for name, value in batch.items()}
     generator = torch.Generator(agent.device).manual_seed(0)
     noise = agent.noise(*agent.world_model.rssm.noise_shape(rows, length), generator=generator)
-    prediction = agent.world_model.open_loop(batch, context, noise)["image"]
+    with agent.uncompiled():
+        prediction = agent.world_model.open_loop(batch, context, noise)["image"]
     _save(
         run / "artifacts" / "open_loop.npz",
         truth=batch["image"].cpu().numpy(),

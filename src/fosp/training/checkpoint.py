@@ -203,6 +203,11 @@ def _restore_optimiser(agent: Agent, group: str, tensors: dict[str, torch.Tensor
             index, field = name.removeprefix(prefix).split("/")
             moments.setdefault(int(index), {})[field] = value
     adam = agent.optimisers[group].adam
+    for number, parameter in enumerate(adam.param_groups[0]["params"]):
+        saved = moments.get(number, {})
+        for moment, value in saved.items():
+            if value.shape == parameter.shape:  # in the parameter's own memory layout, as fused Adam on a GPU asks for
+                saved[moment] = torch.empty_like(parameter).copy_(value)
     adam.load_state_dict({**adam.state_dict(), "state": moments})
 
 

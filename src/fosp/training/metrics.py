@@ -35,9 +35,11 @@ class MetricsWriter:
 
     def add(self, metrics: Mapping[str, Tensor]) -> None:
         """Accumulate scalars of one update, without waiting for the device."""
-        for name, value in metrics.items():
-            value = value.detach().double()
-            self._sums[name] = self._sums[name] + value if name in self._sums else value
+        new = [value.detach().double() for value in metrics.values()]
+        for name, value in zip(metrics, new, strict=True):
+            if name not in self._sums:
+                self._sums[name] = torch.zeros_like(value)
+        torch._foreach_add_([self._sums[name] for name in metrics], new)
         self._count += 1
 
     def averages(self) -> dict[str, float]:

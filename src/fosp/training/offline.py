@@ -17,6 +17,7 @@ from fosp.config import Config, load_config, save_config
 from fosp.data.replay import Replay
 from fosp.errors import InputError
 from fosp.training.artifacts import save_film, save_open_loop
+from fosp.training.capture import captured
 from fosp.training.checkpoint import has_checkpoint, load_checkpoint, load_world_model, rewind_logs, save_checkpoint
 from fosp.training.data import draw, load_offline_replay
 from fosp.training.evaluation import evaluate
@@ -147,6 +148,7 @@ def _train(
     training = agent.config.training
     total, rows = training.offline_updates, parallel.share_of(training.batch_size)
     acts = agent.model_fixed or total > training.model_updates  # or else there is no behaviour to evaluate
+    learn, learn_model = captured(agent, agent.update), captured(agent, agent.update_model)
     progress.start(total, "pretrain", loop["update"])
     while True:
         update = loop["update"]
@@ -154,7 +156,7 @@ def _train(
         due = update == total or (training.evaluate_every > 0 and update % training.evaluate_every == 0)
         if due and loop["evaluated"] < update:
             if acts and parallel.is_main():
-                result = evaluate(agent, agent.config.env, training.evaluation_episodes)
+                result = evaluate(agent, agent.config.env, training.evaluation_episodes, count=training.environments)
                 result.append_to(run / "evaluations.jsonl", phase="offline", update=update, frames=0, cost_regret=None)
                 figures = {"evaluation/return": result.reward, "evaluation/cost": result.cost}
                 metrics.write(update, 0, figures | result.calibration)
@@ -165,8 +167,8 @@ def _train(
         if update >= total:
             return
         ready = agent.model_fixed or update >= training.model_updates
-        learn = agent.update if ready else agent.update_model
-        metrics.add(learn(draw(replay, agent.config, rows, sampler)))
+        batch = draw(replay, agent.config, rows, sampler)
+        metrics.add(learn(batch) if ready else learn_model(batch))
         loop["update"] = update = update + 1
         progress.update()
         if update % training.log_every == 0 or update == total:

@@ -20,6 +20,7 @@ from fosp.data.collect import CollectTask
 from fosp.data.replay import Replay
 from fosp.errors import InputError
 from fosp.training.artifacts import save_film
+from fosp.training.capture import captured
 from fosp.training.checkpoint import checkpoint_info, has_checkpoint, load_checkpoint, save_checkpoint
 from fosp.training.data import EpisodeStore, draw, load_offline_replay
 from fosp.training.evaluation import evaluate
@@ -217,6 +218,7 @@ class _OnlineTraining:
         self.agent, self.replay, self.sampler, self.store, self.run = agent, replay, sampler, store, run
         self.loop, self.counters, self.metrics, self.progress, self.stop = loop, counters, metrics, progress, stop
         self.training = agent.config.training
+        self.update = captured(agent, agent.update)
 
     def run_all(self) -> None:
         """Rounds of collecting and training until the budget of frames is spent."""
@@ -306,7 +308,7 @@ class _OnlineTraining:
         c = self.counters
         while c.due >= 1:
             batch = draw(self.replay, self.agent.config, self.training.batch_size, self.sampler)
-            self.metrics.add(self.agent.update(batch))
+            self.metrics.add(self.update(batch))
             c.update += 1
             c.due -= 1
             if c.update % self.training.log_every == 0:
