@@ -65,14 +65,15 @@ def test_pictures_and_pose_go_through_encoder_and_decoder(home):
         "image": (81, 64, 64, 3),
         "vector": (81, 6),
     }
-    observation = {key: torch.from_numpy(values[:1]) for key, values in episode.observations.items()}
-    observation["is_first"] = torch.ones(1, dtype=torch.bool)
+    rows = 40  # steps of the episode as so many environments: of few states, none might be another
+    observation = {key: torch.from_numpy(values[:rows]) for key, values in episode.observations.items()}
+    observation["is_first"] = torch.ones(rows, dtype=torch.bool)
 
     def action(**changes):
         generator = torch.Generator().manual_seed(0)
-        return agent.act(observation | changes, agent.initial_state(1), "mean", generator)[0]
+        return agent.act(observation | changes, agent.initial_state(rows), "mean", generator)[0]
 
-    assert action().shape == (1, 6)
+    assert action().shape == (rows, 6)
     assert torch.equal(action(), action())
     assert not torch.equal(action(), action(image=255 - observation["image"]))
     assert not torch.equal(action(), action(vector=observation["vector"] + 0.1))

@@ -26,7 +26,7 @@ from fosp.training import progress as progress_module
 from fosp.training.progress import SilentProgress
 from scenery import SCENE
 
-SMALL = ["--preset", "test", "--device", "cpu", "--env", SCENE, "--env.observation", "vector", "--env.action_repeat", 1,
+SMALL = ["--preset", "test", "--device", "cpu", "--env", SCENE, "--observation", "vector", "--action_repeat", 1,
          "--env.time_limit", 20, "--training.offline_updates", 6, "--training.online_frames", 40,
          "--training.checkpoint_every", 3, "--training.log_every", 6]  # fmt: skip
 

@@ -19,7 +19,8 @@ Settings = Annotated[tyro.conf.FlagConversionOff[Config], tyro.conf.arg(name="")
 From = Annotated[Path, tyro.conf.arg(name="from")]
 """Type of a parameter `from_` that is the flag --from; `from` is a word of Python's."""
 
-_SHORT = {"--env": "--env.id"}
+_SHORT = {"--env": "--env.id", "--observation": "--env.observation", "--action_repeat": "--env.action_repeat"}
+"""The words that `fosp collect` has for these, so that one habit serves all verbs."""
 
 
 def call(function: Callable[..., Any], name: str, words: Sequence[str]) -> Any:

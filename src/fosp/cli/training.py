@@ -12,7 +12,8 @@ from fosp.errors import InputError
 def pretrain(*, dataset: tuple[Path, ...] = (), run: Path, resume: bool = False, config: Settings) -> None:
     """Learn from datasets, without touching the environment (evaluation aside).
 
-    Settings start from --preset (test, laptop or paper); every one below can be changed. --env is short for --env.id.
+    Settings start from --preset (test, laptop or paper); every one below can be changed. --env is short for --env.id,
+    --observation and --action_repeat for --env.observation and --env.action_repeat.
     Several processes can share the batches: torchrun --nproc-per-node 2 -m -- fosp pretrain ...
 
     Args:
