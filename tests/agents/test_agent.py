@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from fosp.agents import AGENTS, ON_POLICY, make_agent, resolve_device
 from fosp.agents.base import AgentState, in_bfloat16
@@ -169,6 +170,29 @@ def test_automatic_precision_is_bfloat16_where_the_processor_has_it(abilities, e
     assert tiny_agent({"training.precision": "auto"}).low_precision is expected
     assert not in_bfloat16("float32", torch.device("cpu"))
     assert in_bfloat16("bfloat16", torch.device("cpu"))
+
+
+class Questions(TorchDispatchMode):
+    """Counts how often a tensor is asked for its value, but for the two times that `one_hot` does so on a CPU."""
+
+    count = 0
+
+    def __torch_dispatch__(self, operator, types, args=(), kwargs=None):
+        name = operator.overloadpacket.__name__
+        self.count += {"_local_scalar_dense": 1, "aminmax": -2}.get(name, 0)
+        return operator(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("online", [False, True])
+@pytest.mark.parametrize("name", sorted(MODEL_BASED))
+def test_an_update_never_waits_for_the_value_of_a_tensor(name, online):
+    """On a GPU it could not be captured, and the host would stand still."""
+    agent = tiny_agent({"agent": name, "behaviour.cost_limit": 1.0}, spaces=BOTH)
+    if online:
+        agent.start_online()
+    with Questions() as questions:
+        agent.update(random_batch(spaces=BOTH))
+    assert questions.count == 0
 
 
 @pytest.mark.slow
