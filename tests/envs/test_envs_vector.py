@@ -1,5 +1,8 @@
 """Several environments at once: nothing of an episode's last step is lost."""
 
+import os
+import signal
+
 import numpy as np
 import pytest
 
@@ -49,6 +52,20 @@ def test_pictures_travel_through_shared_memory():
         env = make_env("SafetyPointGoal1-v0")
         np.testing.assert_array_equal(observations["image"][0], env.reset(seed=0)[0]["image"])
         env.close()
+    finally:
+        vector.close()
+
+
+def test_ctrl_c_does_not_end_the_processes():
+    """It reaches all that share a terminal; the one that steps them finishes its round and saves."""
+    vector = make_vec_env(ID, 2, observation="vector")
+    try:
+        vector.reset(seed=0)
+        for process in vector.processes:
+            os.kill(process.pid, signal.SIGINT)
+        for _ in range(3):
+            vector.step(np.zeros((2, 2), np.float32))
+        assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())  # here it still counts
     finally:
         vector.close()
 

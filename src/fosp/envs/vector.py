@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
+from multiprocessing import resource_tracker
 from typing import Any
 
 import gymnasium
@@ -35,4 +39,17 @@ def make_vec_env(env_id: str, n: int, **kwargs: Any) -> gymnasium.vector.VectorE
         raise InputError(f"n={n} must be at least 1.")
     make = partial(make_env, env_id, **kwargs)
     make().close()  # bad arguments fail here, with their own message, and not inside a process
-    return AsyncVectorEnv([make] * n, shared_memory=True, context="spawn", autoreset_mode=AutoresetMode.SAME_STEP)
+    with _children_without_interrupts():
+        return AsyncVectorEnv([make] * n, shared_memory=True, context="spawn", autoreset_mode=AutoresetMode.SAME_STEP)
+
+
+@contextmanager
+def _children_without_interrupts() -> Iterator[None]:
+    """Processes started in this block never see Ctrl-C, which reaches all that share a terminal: the one that steps them
+    decides when they end."""
+    resource_tracker.ensure_running()  # starting later, it would let the signal through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
