@@ -45,8 +45,8 @@ def make_vec_env(env_id: str, n: int, **kwargs: Any) -> gymnasium.vector.VectorE
 
 @contextmanager
 def _children_without_interrupts() -> Iterator[None]:
-    """Processes started in this block never see Ctrl-C, which reaches all that share a terminal: the one that steps them
-    decides when they end."""
+    """Processes started in this block never see Ctrl-C, which reaches all that share a terminal: the one that steps
+    them decides when they end."""
     resource_tracker.ensure_running()  # starting later, it would let the signal through again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
