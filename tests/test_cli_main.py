@@ -171,6 +171,14 @@ def test_doctor_tells_what_works_and_what_to_do(monkeypatch, capsys):
     assert "libosmesa6" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("card", "advice"), [("none", "--preset laptop"), ("A card", "--training.precision bfloat16")])
+def test_doctor_tells_how_to_train_here(card, advice, monkeypatch, capsys):
+    monkeypatch.setattr("fosp.cli.about.probe", lambda backend: {"rate": 61.0, "renderer": "softpipe"})
+    monkeypatch.setattr("fosp.report.machine.describe_machine", lambda: {"accelerator": card})
+    assert run("doctor") == 0
+    assert advice in capsys.readouterr().out
+
+
 def test_a_back_end_that_dies_is_reported_not_raised(monkeypatch):
     from fosp.cli.about import probe
 
