@@ -93,6 +93,6 @@ def _advice(works: dict[str, dict[str, float | str]], driver: bool, gpu: bool, i
         lines.append("PyTorch finds no GPU: use --preset laptop, or vector observations, which are far cheaper.")
     else:
         lines.append(
-            "on the GPU, --training.precision bfloat16 --training.compile True makes updates several times faster."
+            "on the GPU, --training.precision bfloat16 --training.compile True make updates several times faster."
         )
     return lines
