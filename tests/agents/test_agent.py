@@ -173,13 +173,12 @@ def test_automatic_precision_is_bfloat16_where_the_processor_has_it(abilities, e
 
 
 class Questions(TorchDispatchMode):
-    """Counts how often a tensor is asked for its value, but for the two times that `one_hot` does so on a CPU."""
+    """Counts how often a tensor is asked for its value."""
 
     count = 0
 
     def __torch_dispatch__(self, operator, types, args=(), kwargs=None):
-        name = operator.overloadpacket.__name__
-        self.count += {"_local_scalar_dense": 1, "aminmax": -2}.get(name, 0)
+        self.count += operator.overloadpacket.__name__ == "_local_scalar_dense"
         return operator(*args, **(kwargs or {}))
 
 

@@ -111,16 +111,16 @@ def test_imagination_rolls_the_prior_under_the_policy():
         seen.append((features, step))
         return torch.full((5, A), 0.1 * step) + features[:, :A].tanh()
 
-    states, actions = model.imagine(start, policy, noise)
-    assert states.features.shape == (7, 5, 27)
+    features, actions = model.imagine(start, policy, noise)
+    assert features.shape == (7, 5, 27)
     assert actions.shape == (6, 5, A)
     assert [step for _, step in seen] == list(range(6))
-    torch.testing.assert_close(torch.stack([f for f, _ in seen]), states.features[:-1])
+    torch.testing.assert_close(torch.stack([f for f, _ in seen]), features[:-1])
     state = start
     for h in range(6):
         torch.testing.assert_close(actions[h], torch.full((5, A), 0.1 * h) + state.features[:, :A].tanh())
         state = model.rssm.imagine_step(state, actions[h], noise[h])
-        torch.testing.assert_close(states.features[h + 1], state.features)
+        torch.testing.assert_close(features[h + 1], state.features)
 
 
 def test_gru_cell_is_a_convex_mix_of_the_old_state_and_a_bounded_candidate():

@@ -71,10 +71,10 @@ class ImaginingAgent(ModelBasedAgent):
         """
         model = self.world_model
         start = Latent(self.starts(states.h), self.starts(states.z)).flatten()
-        rollout, action = model.imagine(start, lambda s, h: self.learner.sample(s, actor_noise[h]), latent_noise)
+        features, action = model.imagine(start, lambda s, h: self.learner.sample(s, actor_noise[h]), latent_noise)
         alive = 1 - self.starts(batch["is_terminal"]).flatten().float()
         violated = self.starts(batch["cost"]).flatten() > 0
-        return self.foretell(rollout.features, action, alive, violated)
+        return self.foretell(features, action, alive, violated)
 
     def foretell(self, features: Tensor, action: Tensor, alive: Tensor, violated: Tensor) -> Dream:
         """What the world model's heads say of a rollout: features (H + 1, N, F), action (H, N, A), and of its start

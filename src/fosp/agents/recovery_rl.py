@@ -65,8 +65,8 @@ class RecoveryRL(ModelBasedAgent):
         def safety(plans: Tensor) -> Tensor:
             actions = plans.flatten(0, 1).transpose(0, 1)  # (H, N * S, A)
             noise = self.noise(*model.rssm.noise_shape(*actions.shape[:2]), generator=generator)
-            rollout, _ = model.imagine(repeat(start, count), lambda _, h: actions[h], noise)
-            return -self.risk(rollout.features[:-1], actions).mean(0).view(rows, count)
+            features, _ = model.imagine(repeat(start, count), lambda _, h: actions[h], noise)
+            return -self.risk(features[:-1], actions).mean(0).view(rows, count)
 
         mean = torch.zeros(rows, c.plan_horizon, self.actions, device=self.device)
         draws = torch.randn((c.plan_iterations, rows, count, *mean.shape[1:]), generator=generator, device=self.device)

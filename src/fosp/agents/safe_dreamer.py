@@ -95,8 +95,7 @@ class SafeDreamer(Dreamer):
         rows, count, horizon, _ = plans.shape
         actions = plans.flatten(0, 1).transpose(0, 1)  # (H, N * S, A)
         noise = self.noise(*model.rssm.noise_shape(horizon, rows * count), generator=generator)
-        rollout, _ = model.imagine(repeat(start, count), lambda _, h: actions[h], noise)
-        features = rollout.features[1:]
+        features = model.imagine(repeat(start, count), lambda _, h: actions[h], noise)[0][1:]
         gamma = self.config.behaviour.gamma ** torch.arange(horizon, device=self.device).unsqueeze(-1)
         value = (gamma * model.reward(features)).sum(0) + gamma[-1] * self.critic.value(features[-1])
         cost = model.cost(features).sum(0)  # within the plan, as the budget is

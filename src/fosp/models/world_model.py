@@ -207,7 +207,7 @@ class WorldModel(nn.Module):
         action = foreseen(batch["action"])
         valid = (~foreseen(batch["is_first"])).cumprod(0).float()  # nothing is foreseen beyond an episode's end
         start = Latent(states.h[:, starts].flatten(0, 1), states.z[:, starts].flatten(0, 1))
-        features = self.imagine(start, lambda _, step: action[step], noise)[0].features[1:]
+        features = self.imagine(start, lambda _, step: action[step], noise)[0][1:]
         reward = self.reward_head(features).loss(foreseen(batch["reward"]))
         cost = self.cost_loss(features, foreseen(batch["cost"]))
         count = valid.sum().clamp(min=1)
@@ -216,21 +216,21 @@ class WorldModel(nn.Module):
             "foresight_cost": (valid * cost).sum() / count,
         }
 
-    def imagine(self, start: Latent, policy: Callable[[Tensor, int], Tensor], noise: Tensor) -> tuple[Latent, Tensor]:
+    def imagine(self, start: Latent, policy: Callable[[Tensor, int], Tensor], noise: Tensor) -> tuple[Tensor, Tensor]:
         """Roll the prior forward under a policy (Eq. 6).
 
         Args:
             start: N states. policy: (features (N, F), step) -> actions (N, A). noise: uniform, (H, N, S).
 
         Returns:
-            States s^0..s^H stacked to (H + 1, N, ...), and the actions a^0..a^{H-1}, (H, N, A).
+            Features of the states s^0..s^H, (H + 1, N, F), and the actions a^0..a^{H-1}, (H, N, A).
         """
-        states, actions = [start], []
+        state, features, actions = start, [start.features], []
         for step in range(len(noise)):
-            actions.append(policy(states[-1].features, step))
-            states.append(self.rssm.imagine_step(states[-1], actions[-1], noise[step]))
-        stacked = Latent(torch.stack([s.h for s in states]), torch.stack([s.z for s in states]))
-        return stacked, torch.stack(actions)
+            actions.append(policy(features[-1], step))
+            state = self.rssm.imagine_step(state, actions[-1], noise[step])
+            features.append(state.features)
+        return torch.stack(features), torch.stack(actions)
 
     def decode(self, features: Tensor) -> dict[str, Tensor]:
         """Observations predicted from states, (..., F) -> image uint8 (..., 64, 64, C), vector (..., D)."""
@@ -256,5 +256,5 @@ class WorldModel(nn.Module):
         start = Latent(seen.h[:, -1], seen.z[:, -1])
         future = batch["action"][:, context:].transpose(0, 1)
         imagined, _ = self.imagine(start, lambda _, step: future[step], noise[:, context:].transpose(0, 1))
-        features = torch.cat([seen.features, imagined.features[1:].transpose(0, 1)], 1)
+        features = torch.cat([seen.features, imagined[1:].transpose(0, 1)], 1)
         return {**self.decode(features), "features": features}

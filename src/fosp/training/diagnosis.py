@@ -126,7 +126,7 @@ def _compare(
         real = batch[signal][0]
         future[signal] = real.unfold(0, ahead, 1)[1:].sum(-1)
         result[f"{signal}, present step"] = (head(states.features), real)
-        result[f"{signal}, next {ahead} steps"] = (head(imagined.features[1:]).sum(0), future[signal])
+        result[f"{signal}, next {ahead} steps"] = (head(imagined[1:]).sum(0), future[signal])
     features = states.features[:starts]
     _, info = agent.policy(features, "mean", generator)
     if "violation" in info:
