@@ -195,10 +195,11 @@ def test_an_update_never_waits_for_the_value_of_a_tensor(name, online):
 
 
 @pytest.mark.slow
-def test_compiled_updates_have_the_losses_of_eager_ones():
+@pytest.mark.parametrize("name", sorted(MODEL_BASED))
+def test_compiled_updates_have_the_losses_of_eager_ones(name):
     losses = {}
     for compiled in (False, True):
-        agent = tiny_agent({"training.compile": compiled})
+        agent = tiny_agent({"agent": name, "training.compile": compiled})
         losses[compiled] = [agent.update(random_batch(seed=i)) for i in range(2)]
     for eager, fast in zip(losses[False], losses[True], strict=True):
         for name in eager:
