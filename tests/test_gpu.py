@@ -37,7 +37,7 @@ def share_random_numbers(agent, seed: int) -> None:
 
 @pytest.mark.parametrize("name", MODEL_BASED)
 def test_twenty_updates_have_the_losses_and_gradients_of_the_cpu(name, exact_convolutions):
-    """Each from the CPU's state: Adam makes whole steps, one way or the other, of the last bits of a gradient."""
+    """Each from the CPU's state: in a row, even a change of 1e-7 on one CPU has grown beyond this by the seventh."""
     cpu, gpu = (tiny_agent({"agent": name}, spaces=SPACES, device=device) for device in (CPU, GPU))
     awaken(cpu)
     for i, (ours, theirs) in enumerate(zip(batches(20, CPU), batches(20, GPU), strict=True)):
@@ -46,7 +46,7 @@ def test_twenty_updates_have_the_losses_and_gradients_of_the_cpu(name, exact_con
             share_random_numbers(agent, seed=i)
         wanted, seen = cpu.update(ours), gpu.update(theirs)
         for key in (key for key in wanted if key.startswith(("loss/", "world_model/", "gradient/"))):
-            assert seen[key].item() == pytest.approx(wanted[key].item(), rel=1e-3, abs=1e-3), (i, key)
+            assert seen[key].item() == pytest.approx(wanted[key].item(), rel=1e-3, abs=1e-4), (i, key)
 
 
 @pytest.mark.parametrize("online", [False, True])
@@ -63,9 +63,9 @@ def test_a_captured_update_is_the_update(name, online):
         results.append((metrics, {key: value.clone() for key, value in agent.state_dict().items()}))
     (eager, parameters), (replayed, others) = results
     for before, after in zip(eager, replayed, strict=True):
-        assert after == {key: pytest.approx(value, rel=1e-2, abs=1e-4) for key, value in before.items()}
+        assert after == {key: pytest.approx(value, rel=5e-3, abs=1e-5) for key, value in before.items()}
     for key, value in parameters.items():
-        torch.testing.assert_close(others[key], value, rtol=1e-2, atol=1e-3, msg=key)
+        torch.testing.assert_close(others[key], value, rtol=1e-3, atol=1e-4, msg=key)
 
 
 def test_numbers_that_change_between_replays_count():

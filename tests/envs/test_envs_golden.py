@@ -40,8 +40,8 @@ def test_layout_and_first_steps_on_any_mujoco(path):
     golden.check_reset(trace, simulation)
     lidar = simulation.robot.sensors
     np.testing.assert_allclose(simulation.observe()[lidar:], trace["reset_obs"][lidar:], rtol=0, atol=1e-9)
-    # A Car's wheels begin exactly on the ground: the last bit says whether one or two points of each touch it.
-    tolerance = 1e-2 if "Car" in path.name else 1e-4
+    # A Car's wheels begin exactly on the ground: from MuJoCo 4 on other points of them touch it in the first step.
+    tolerance = 1e-2 if "Car" in path.name and int(mujoco.__version__.split(".")[0]) >= 4 else 1e-4
     for i in range(3):
         simulation.step(trace["actions"][i])
         np.testing.assert_allclose(simulation.world.robot_position, trace["agent_pos"][i], rtol=0, atol=tolerance)
