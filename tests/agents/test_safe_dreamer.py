@@ -118,21 +118,20 @@ def test_plans_are_ranked_with_what_the_model_imagines():
     def imagined(sign):
         return lambda features: sign * given["action"].squeeze(-1)
 
-    original = model.imagine
+    original = model.rssm.imagine_step
 
-    def imagine(start, policy, noise):
-        result = original(start, policy, noise)
-        given["action"] = result[1]
-        return result
+    def imagine_step(state, action, noise):
+        given["action"] = action
+        return original(state, action, noise)
 
-    model.imagine = imagine
+    model.rssm.imagine_step = imagine_step
     model.reward, model.cost = imagined(1.0), lambda features: torch.zeros(features.shape[:-1])
     assert agent.rank(start, plans, torch.Generator()).argmax().item() == 1
     model.cost = lambda features: 2 + imagined(1.0)(features)  # both beyond the budget: the cheaper one
     assert agent.rank(start, plans, torch.Generator()).argmax().item() == 0
     # What comes after a plan counts as well, discounted from its last step, here a value of -0.9 and 0.9.
     model.reward, model.cost = (lambda features: torch.zeros(features.shape[:-1]) for _ in range(2))
-    agent.critic.value = lambda features: given["action"][-1].squeeze(-1)
+    agent.critic.value = imagined(1.0)
     low, high = agent.rank(start, plans, torch.Generator())[0]
     assert (high - low).item() == pytest.approx(1.8 * agent.config.behaviour.gamma**4, rel=1e-5)
 

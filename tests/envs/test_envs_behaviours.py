@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fosp.envs import make_env
-from fosp.envs.behaviours import make_behaviour
+from fosp.envs.behaviours import field, make_behaviour
 from fosp.envs.planner import Motion, MotionModel, PathMap, blocked, rollout
 from fosp.errors import InputError
 
@@ -36,6 +36,36 @@ def test_safe_reaches_goals_and_costs_nothing():
     assert actions.dtype == np.float32
 
 
+def test_reactive_reaches_as_much_at_hardly_any_cost():
+    returns, costs, _ = play("reactive", 6)
+    assert returns.mean() > 13
+    assert costs.mean() < 5
+
+
+def test_the_field_without_obstacles_and_beside_one():
+    """Straight to the goal; an obstacle behind it is none; one on the left of the way is passed on its right."""
+    goal = np.array([1.0, 0.0])
+    pull, strongest = field(goal, np.zeros((0, 2)), np.zeros(0))
+    np.testing.assert_allclose(pull, [1.0, 0.0])
+    assert strongest == 0
+    pull, _ = field(goal, np.array([[3.0, 0.1]]), np.array([0.2]))
+    np.testing.assert_allclose(pull, [1.0, 0.0], atol=1e-4)
+    for side in (1, -1):
+        pull, strongest = field(goal, np.array([[0.5, side * 0.1]]), np.array([0.2]))
+        assert side * pull[1] < -0.3
+        assert strongest == pytest.approx(np.exp((0.4 - np.hypot(0.5, 0.1)) / 0.15))
+    # as far beyond an obstacle's rim as the margin, its repulsion weighs exp(0)
+    assert field(goal, np.array([[-0.4, 0.0]]), np.array([0.2]))[1] == pytest.approx(1.0)
+
+
+def test_near_states_have_near_pulls():
+    """A centimetre to the side turns the pull by little, even where the robot heads for the middle of an obstacle."""
+    goal, radius = np.array([2.0, 0.0]), np.array([0.2, 0.2])
+    at = [field(goal, np.array([[0.6, y], [1.0, 0.8]]), radius)[0] for y in np.arange(-0.5, 0.5, 0.01)]
+    angles = np.unwrap(np.arctan2(*np.array(at).T[::-1]))
+    assert np.abs(np.diff(angles)).max() < 0.15
+
+
 def test_unsafe_reaches_more_and_costs_much():
     returns, costs, _ = play("unsafe", 3)
     assert returns.mean() > 16
@@ -54,6 +84,7 @@ def test_unknown_behaviours_and_tasks_beyond_them_are_named():
     for env_id, name, complaint in (
         ("SafetyRacecarRace1-v0", "unsafe", "cannot drive the Racecar"),
         ("SafetyPointRace1-v0", "safe", "walls"),
+        ("SafetyPointRace1-v0", "reactive", "walls"),
     ):
         env = make_env(env_id, observation="vector")
         env.reset(seed=0)

@@ -90,15 +90,20 @@ class SafeDreamer(Dreamer):
         return action.unflatten(1, (rows, count)).movedim(0, 2)
 
     def rank(self, start: Latent, plans: Tensor, generator: torch.Generator) -> Tensor:
-        """How good plans (N, S, H, A) are, (N, S): all of them imagined in one pass."""
+        """How good plans (N, S, H, A) are, (N, S): all of them are imagined at once, and judged step by step, while
+        what a step consists of is still in the processor's cache."""
         c, model = self.config.safe_dreamer, self.world_model
         rows, count, horizon, _ = plans.shape
         actions = plans.flatten(0, 1).transpose(0, 1)  # (H, N * S, A)
         noise = self.noise(*model.rssm.noise_shape(horizon, rows * count), generator=generator)
-        features = model.imagine(repeat(start, count), lambda _, h: actions[h], noise)[0][1:]
-        gamma = self.config.behaviour.gamma ** torch.arange(horizon, device=self.device).unsqueeze(-1)
-        value = (gamma * model.reward(features)).sum(0) + gamma[-1] * self.critic.value(features[-1])
-        cost = model.cost(features).sum(0)  # within the plan, as the budget is
+        state = repeat(start, count)
+        value = cost = torch.zeros(rows * count, device=self.device)
+        for h in range(horizon):
+            state = model.rssm.imagine_step(state, actions[h], noise[h])
+            features = state.features
+            value = value + self.config.behaviour.gamma**h * model.reward(features)
+            cost = cost + model.cost(features)  # within the plan, as the budget is
+        value = value + self.config.behaviour.gamma ** (horizon - 1) * self.critic.value(features)
         objective = value
         if c.variant == "osrp_lag":
             objective = value - self.multiplier.multiplier * cost

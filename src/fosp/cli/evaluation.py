@@ -103,7 +103,7 @@ def play(*, policy: str = "safe", env: str | None = None, out: Path, seed: int =
     """Play one episode and write it as a video: the world from outside, what the robot sees, reward and cost so far.
 
     Args:
-        policy: A scripted behaviour (safe, unsafe, random; teleoperator in SafeReach), or a run directory.
+        policy: A scripted behaviour (safe, reactive, unsafe, random; teleoperator in SafeReach), or a run directory.
         env: Environment id (default: the run's own, or SafetyPointGoal1-v0).
         out: Video file to write, .mp4 or .gif.
         seed: Seed of the episode.

@@ -1,6 +1,8 @@
 """Scripted behaviours on privileged state: they stand in for trained policies when a dataset is collected.
 
 * ``safe`` plans around everything that costs, with the robot's velocity in mind;
+* ``reactive`` is pulled by the goal and pushed aside by what costs: a smooth function of what is near, which a policy
+  can learn from examples;
 * ``unsafe`` drives straight at the goal;
 * ``random`` draws uniform actions;
 * ``teleoperator``, in SafeReach, is in ``fosp.envs.reach.operator``.
@@ -35,6 +37,13 @@ _KEPT = 0.6  # share of the clearance that must not be used up; the ways planned
 _HOLD_SECONDS = 0.4
 _BRAKE_SECONDS = 0.56
 _REBUILD_DISTANCE = 0.05  # metres an obstacle may move before the paths are planned anew
+
+# the field of `reactive`
+_LOOK_AHEAD = 0.4  # seconds of drift after which it looks
+_MARGIN, _DECAY = 0.2, 0.15  # metres beyond what costs where repulsion equals the pull, and over which it fades
+_REPULSION, _SIDE = 2.0, 0.4  # beside the turning aside; how far off the way counts as clearly on one side of it
+_SPEED, _SLOWING = 0.7, 0.8  # largest thrust, and the share of it that is given up beside an obstacle
+_TURN_GAIN, _DAMPING = 1.2, 0.1
 
 
 class Behaviour(Protocol):
@@ -146,7 +155,7 @@ class SafeBehaviour:
     """Drives along the shortest way around everything that costs. Where a motion model says that it could then no
     longer stop clear of it, it takes the nearest action after which it can.
 
-    Its actions vary smoothly with what it sees, so that a policy can learn them from examples.
+    It is free of costs, and hard to copy: which way round depends on the whole map.
     """
 
     name = "safe"
@@ -166,9 +175,7 @@ class SafeBehaviour:
     def act(self, env: gymnasium.Env[Any, Any]) -> np.ndarray:
         state = _privileged(env)
         obstacles = state["obstacles"]  # (N, 3)
-        velocity = np.zeros((len(obstacles), 2))
-        if self._seen is not None and self._seen.shape == obstacles.shape:
-            velocity = (obstacles[:, :2] - self._seen[:, :2]) / state["seconds"]
+        velocity = _velocities(obstacles, self._seen, state["seconds"])
         self._seen = obstacles
         paths = self._path_map(state["target"], obstacles, velocity)
         wanted = self._driver.drive(state, paths.waypoint(state["position"]))
@@ -222,6 +229,61 @@ class SafeBehaviour:
         return self._paths
 
 
+class ReactiveBehaviour:
+    """Follows a potential field (Khatib, 1986): the goal attracts; what costs repels, and turns the way to its nearer
+    side, which is what brings a robot around it. No plan and no memory, so that near states have near actions.
+    """
+
+    name = "reactive"
+
+    def __init__(self, seed: int) -> None:
+        self._rng = np.random.default_rng(seed)
+
+    def reset(self, env: gymnasium.Env[Any, Any]) -> None:
+        if _privileged(env)["walls"]:
+            raise InputError("the behaviour 'reactive' knows no walls: use 'unsafe' or 'random'.")
+        self._seen: np.ndarray | None = None
+
+    def act(self, env: gymnasium.Env[Any, Any]) -> np.ndarray:
+        state = _privileged(env)
+        obstacles = state["obstacles"]  # (N, 3)
+        velocity = _velocities(obstacles, self._seen, state["seconds"])
+        self._seen = obstacles
+        to_goal = state["target"] - state["position"] - _LOOK_AHEAD * state["velocity"]
+        to_obstacle = obstacles[:, :2] - state["position"] - _LOOK_AHEAD * (state["velocity"] - velocity)
+        pull, strongest = field(to_goal, to_obstacle, obstacles[:, 2])
+        error = _wrap(math.atan2(pull[1], pull[0]) - state["heading"] - _DAMPING * state["yaw_rate"])
+        speed = _SPEED * (1 - _SLOWING * float(np.clip((strongest - 0.3) / 1.5, 0.0, 1.0)))
+        thrust = speed * max(math.cos(error), -0.3)
+        return to_action(state["robot"], thrust, float(np.clip(_TURN_GAIN * error, -1.0, 1.0)), self._rng)
+
+
+def field(to_goal: np.ndarray, to_obstacle: np.ndarray, radius: np.ndarray) -> tuple[np.ndarray, float]:
+    """Direction in which a potential field pulls, (2,), and how strongly the strongest obstacle acts, in [0, 6].
+
+    Args:
+        to_goal: (2,) metres. to_obstacle: centres, (N, 2) metres. radius: (N,) metres.
+    """
+    reach = math.hypot(*to_goal)
+    forward = to_goal / max(reach, 1e-6)
+    distance = np.sqrt((to_obstacle**2).sum(-1))
+    direction = to_obstacle / np.maximum(distance, 1e-6)[:, None]
+    strength = np.minimum(np.exp((_MARGIN + radius - distance) / _DECAY), 6.0)
+    ahead = 1 / (1 + np.exp(-(direction @ forward + 0.1) / 0.15))
+    before_goal = 1 / (1 + np.exp(-(reach - distance + 0.1) / 0.1))
+    left = np.tanh((forward[0] * direction[:, 1] - forward[1] * direction[:, 0]) / _SIDE)
+    aside = np.stack([direction[:, 1], -direction[:, 0]], -1)  # to the right of the obstacle
+    turned = (strength * ahead * before_goal * left)[:, None] * aside
+    return forward + (turned - _REPULSION * strength[:, None] * direction).sum(0), float(strength.max(initial=0.0))
+
+
+def _velocities(obstacles: np.ndarray, before: np.ndarray | None, seconds: float) -> np.ndarray:
+    """Of obstacles (N, 3) since they were seen `seconds` before, (N, 2); 0 where they were not."""
+    if before is None or before.shape != obstacles.shape:
+        return np.zeros((len(obstacles), 2))
+    return (obstacles[:, :2] - before[:, :2]) / seconds
+
+
 def _space_mouse(seed: int) -> Behaviour:
     from fosp.hardware.spacemouse import SpaceMouse
 
@@ -229,7 +291,7 @@ def _space_mouse(seed: int) -> Behaviour:
 
 
 BEHAVIOURS: dict[str, Callable[[int], Behaviour]] = {
-    **{behaviour.name: behaviour for behaviour in (SafeBehaviour, UnsafeBehaviour, RandomBehaviour)},
+    **{behaviour.name: behaviour for behaviour in (SafeBehaviour, ReactiveBehaviour, UnsafeBehaviour, RandomBehaviour)},
     "teleoperator": Teleoperator,
     **{intention: partial(Teleoperator, intention=intention) for intention in PROPORTIONS},
     "spacemouse": _space_mouse,
@@ -240,8 +302,8 @@ def make_behaviour(name: str, seed: int) -> Behaviour:
     """A scripted behaviour with its own generator.
 
     Args:
-        name: ``safe``, ``unsafe`` or ``random``; in SafeReach ``teleoperator``, or what it is to intend, such as
-            ``safe-success``; on a robot ``spacemouse``, a person with a 3-D mouse.
+        name: ``safe``, ``reactive``, ``unsafe`` or ``random``; in SafeReach ``teleoperator``, or what it is to intend,
+            such as ``safe-success``; on a robot ``spacemouse``, a person with a 3-D mouse.
         seed: of its generator; the same seed on the same episodes gives the same actions.
 
     Raises:

@@ -15,13 +15,10 @@ _EPS = 1e-3
 
 
 class Norm(nn.LayerNorm):
-    """LayerNorm in float32 whatever the arithmetic around it."""
+    """LayerNorm, computed in float32 whatever its input is (PyTorch's own way, also under autocast)."""
 
     def __init__(self, size: int) -> None:
         super().__init__(size, eps=_EPS)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x.float())
 
 
 def dense(inputs: int, units: int) -> nn.Sequential:
@@ -73,7 +70,8 @@ class GRUCell(nn.Module):
         self.norm = Norm(3 * size)
 
     def forward(self, x: Tensor, h: Tensor) -> Tensor:
-        reset, candidate, update = self.norm(self.linear(torch.cat([x, h], -1))).chunk(3, -1)
+        gates = self.norm(self.linear(torch.cat([x, h], -1)).float())  # h is kept in float32
+        reset, candidate, update = gates.chunk(3, -1)
         candidate = torch.tanh(torch.sigmoid(reset) * candidate)
         update = torch.sigmoid(update - 1)  # starts by keeping the state
         return torch.lerp(h, candidate, update)
