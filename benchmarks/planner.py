@@ -32,18 +32,21 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1, help="environments planned for at once")
     parser.add_argument("--repeats", type=int, default=10)
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--compile", action="store_true", help="compile a step of the imagined rollouts")
+    parser.add_argument("--compile", action="store_true", help="compile a step of the plans")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     device = resolve_device(args.device)
     agent = make_agent(
-        change(preset(args.preset), {"agent": "safe_dreamer", "safe_dreamer.variant": "osrp_lag"}),
+        change(
+            preset(args.preset),
+            {"agent": "safe_dreamer", "safe_dreamer.variant": "osrp_lag", "training.compile": args.compile},
+        ),
         SPACES,
         ACTIONS,
         device,
     )
     if args.compile:
-        agent.world_model.rssm.imagine_step = torch.compile(agent.world_model.rssm.imagine_step)  # type: ignore
+        agent.compile_losses()
     generator = torch.Generator(device).manual_seed(0)
     observation = {
         "image": torch.randint(0, 256, (args.rows, 64, 64, 6), dtype=torch.uint8),

@@ -136,6 +136,20 @@ def test_plans_are_ranked_with_what_the_model_imagines():
     assert (high - low).item() == pytest.approx(1.8 * agent.config.behaviour.gamma**4, rel=1e-5)
 
 
+@pytest.mark.slow
+def test_a_compiled_planner_ranks_as_the_other_does_also_while_acting():
+    eager, compiled = (tiny_agent(PLANNER | {"training.compile": compile_}) for compile_ in (False, True))
+    awaken(eager)
+    compiled.load_state_dict(eager.state_dict())
+    compiled.compile_losses()
+    plans, features = 2 * torch.rand(1, 40, 5, 1) - 1, torch.randn(1, eager.world_model.features)
+    torch._dynamo.utils.counters.clear()
+    with torch.no_grad(), compiled.uncompiled():
+        ranks = [a.rank(a.world_model.rssm.split(features), plans, torch.Generator()) for a in (eager, compiled)]
+    torch.testing.assert_close(*ranks)
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1
+
+
 def learned(replay, settings, updates):
     agent, history = tiny_agent(SETTINGS | settings), []
     sampler = np.random.default_rng(0)

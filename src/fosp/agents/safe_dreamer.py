@@ -98,16 +98,27 @@ class SafeDreamer(Dreamer):
         noise = self.noise(*model.rssm.noise_shape(horizon, rows * count), generator=generator)
         state = repeat(start, count)
         value = cost = torch.zeros(rows * count, device=self.device)
-        for h in range(horizon):
-            state = model.rssm.imagine_step(state, actions[h], noise[h])
-            features = state.features
-            value = value + self.config.behaviour.gamma**h * model.reward(features)
-            cost = cost + model.cost(features)  # within the plan, as the budget is
-        value = value + self.config.behaviour.gamma ** (horizon - 1) * self.critic.value(features)
+        with torch.compiler.set_stance("default"):  # acting is not compiled otherwise (`uncompiled`)
+            for h in range(horizon):
+                state, reward, step_cost = self.foresee(state, actions[h], noise[h])
+                value = value + self.config.behaviour.gamma**h * reward
+                cost = cost + step_cost  # within the plan, as the budget is
+        value = value + self.config.behaviour.gamma ** (horizon - 1) * self.critic.value(state.features)
         objective = value
         if c.variant == "osrp_lag":
             objective = value - self.multiplier.multiplier * cost
         return constrained_score(objective.view(rows, count), cost.view(rows, count), self.plan_budget, c.plan_elites)
+
+    def foresee(self, state: Latent, action: Tensor, noise: Tensor) -> tuple[Latent, Tensor, Tensor]:
+        """A step of N plans: the state that it leads to, its reward and its cost, each (N,)."""
+        state = self.world_model.rssm.imagine_step(state, action, noise)
+        features = state.features
+        return state, self.world_model.reward(features), self.world_model.cost(features)
+
+    def compile_losses(self) -> None:
+        """Compile a step of planning as well, for as many plans as there are in an iteration."""
+        super().compile_losses()
+        self.foresee = torch.compile(self.foresee, dynamic=False)  # type: ignore[method-assign]
 
     # -------------------------------------------------------------- learning
 
