@@ -133,6 +133,21 @@ class _Driver:
         return np.clip(wanted + self._noise, -1.0, 1.0)
 
 
+class _Watch:
+    """Remembers where obstacles were, since some of them move."""
+
+    def __init__(self) -> None:
+        self._before: np.ndarray | None = None
+
+    def see(self, state: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+        """Obstacles (N, 3), and their velocities since they were seen last (N, 2), 0 where they were not."""
+        now, before = state["obstacles"], self._before
+        self._before = now
+        if before is None or before.shape != now.shape:
+            return now, np.zeros((len(now), 2))
+        return now, (now[:, :2] - before[:, :2]) / state["seconds"]
+
+
 class UnsafeBehaviour:
     """Turns to the goal and drives, whatever lies between."""
 
@@ -170,13 +185,11 @@ class SafeBehaviour:
         self._clearance = self._rng.uniform(*_CLEARANCE)
         self._driver = _Driver(self._rng, slowest=0.6, noisiest=0.2)
         self._paths = None
-        self._seen: np.ndarray | None = None
+        self._watch = _Watch()
 
     def act(self, env: gymnasium.Env[Any, Any]) -> np.ndarray:
         state = _privileged(env)
-        obstacles = state["obstacles"]  # (N, 3)
-        velocity = _velocities(obstacles, self._seen, state["seconds"])
-        self._seen = obstacles
+        obstacles, velocity = self._watch.see(state)
         paths = self._path_map(state["target"], obstacles, velocity)
         wanted = self._driver.drive(state, paths.waypoint(state["position"]))
 
@@ -231,7 +244,8 @@ class SafeBehaviour:
 
 class ReactiveBehaviour:
     """Follows a potential field (Khatib, 1986): the goal attracts; what costs repels, and turns the way to its nearer
-    side, which is what brings a robot around it. No plan and no memory, so that near states have near actions.
+    side, which is what brings a robot around it. No plan, and no memory but for what moves, so that near states have
+    near actions.
     """
 
     name = "reactive"
@@ -242,13 +256,11 @@ class ReactiveBehaviour:
     def reset(self, env: gymnasium.Env[Any, Any]) -> None:
         if _privileged(env)["walls"]:
             raise InputError("the behaviour 'reactive' knows no walls: use 'unsafe' or 'random'.")
-        self._seen: np.ndarray | None = None
+        self._watch = _Watch()
 
     def act(self, env: gymnasium.Env[Any, Any]) -> np.ndarray:
         state = _privileged(env)
-        obstacles = state["obstacles"]  # (N, 3)
-        velocity = _velocities(obstacles, self._seen, state["seconds"])
-        self._seen = obstacles
+        obstacles, velocity = self._watch.see(state)
         to_goal = state["target"] - state["position"] - _LOOK_AHEAD * state["velocity"]
         to_obstacle = obstacles[:, :2] - state["position"] - _LOOK_AHEAD * (state["velocity"] - velocity)
         pull, strongest = field(to_goal, to_obstacle, obstacles[:, 2])
@@ -275,13 +287,6 @@ def field(to_goal: np.ndarray, to_obstacle: np.ndarray, radius: np.ndarray) -> t
     aside = np.stack([direction[:, 1], -direction[:, 0]], -1)  # to the right of the obstacle
     turned = (strength * ahead * before_goal * left)[:, None] * aside
     return forward + (turned - _REPULSION * strength[:, None] * direction).sum(0), float(strength.max(initial=0.0))
-
-
-def _velocities(obstacles: np.ndarray, before: np.ndarray | None, seconds: float) -> np.ndarray:
-    """Of obstacles (N, 3) since they were seen `seconds` before, (N, 2); 0 where they were not."""
-    if before is None or before.shape != obstacles.shape:
-        return np.zeros((len(obstacles), 2))
-    return (obstacles[:, :2] - before[:, :2]) / seconds
 
 
 def _space_mouse(seed: int) -> Behaviour:
