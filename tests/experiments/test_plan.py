@@ -259,3 +259,15 @@ def test_a_shared_model_may_learn_from_more_than_its_agent():
     (cloning,) = (stage for stage in stages.values() if isinstance(stage, Pretrain) and stage.config.agent == "bc")
     assert cloning.after[1] == model
     assert stages[cloning.after[0]].counts == {"safe-success": 120}
+
+
+def test_a_shared_model_may_be_trained_otherwise_than_its_agents():
+    stages = {stage.name: stage for stage in expand(find(["careful"]), "laptop", seeds=[0])}
+    (model,) = named(stages.values(), WorldModel)
+    assert stages[model].config.training.batch_size == 16
+    agents = [stage for stage in stages.values() if isinstance(stage, Pretrain | Finetune)]
+    assert {stage.config.training.batch_size for stage in agents} == {8}
+    assert all("model_batch_size=16" in stage.name for stage in agents)  # none is taken for one on the usual model
+    # Two agents are pretrained, with and without reachability; all else is fine-tuning from the first.
+    sources = [stage.after[0] for stage in agents if isinstance(stage, Finetune)]
+    assert sorted(sources.count(source) for source in set(sources)) == [2, 4]

@@ -56,6 +56,8 @@ class Row:
     data: Mapping[str, int] = field(default_factory=lambda: STANDARD)
     model_data: Mapping[str, int] = field(default_factory=dict)
     """What a shared world model learns from, if not from `data`."""
+    model_changes: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of a shared world model alone that differ from the scale's, by dotted name."""
     changes: Mapping[str, Any] = field(default_factory=dict)
     """Settings that differ from the scale's, by dotted name."""
     online: Mapping[str, Any] = field(default_factory=dict)
@@ -266,6 +268,21 @@ def _learning(observation: Literal["image", "vector"]) -> tuple[Row, ...]:
     )  # fmt: skip
 
 
+PRICED = CANDIDATES | {"behaviour.price": 2.0, "behaviour.price_rate": 0.02}
+"""The same, to begin with what is safe: at this price no more than one episode in ten had a cost (docs/results.md)."""
+
+
+def _careful() -> tuple[Row, ...]:
+    """Fine-tuning from vectors by Eq. 22 and at a price, each whole and without what is to make it safe."""
+    parts = ("(ii) without policy expansion", "(iii) without reachability")
+    return tuple(
+        Row(group=group, label=label, observation="vector", changes=FROM_VECTORS | recipe | changes, frames=2,
+            marks=(0, 1), model_changes={"training.batch_size": 16})
+        for group, whole, recipe in (("Eq. 22", "FOSP", {}), ("At a price", "Priced candidates", PRICED))
+        for label, changes in ((whole, {}), *((part, ABLATIONS[part]) for part in parts))
+    )  # fmt: skip
+
+
 TELEOPERATED = {"safe-success": 120, "safe-failure": 30, "unsafe-success": 40, "unsafe-failure": 10}
 """Episodes of each class in SafeReach's dataset; the paper's proportions."""
 
@@ -445,6 +462,17 @@ _ALL = (
         marks=(0, 0.5, 1),
         signals=("Success", "Violation", "Reward", "Cost"),
         headings={0: "before", 0.5: "after 20 trajectories", 1: "after 40 trajectories"},
+    ),
+    Grid(
+        name="careful",
+        title="Fine-tuning that is to hurt nothing",
+        shows="Figure 4's question, with costs at a price",
+        text="On SafetyPointGoal1 from vectors, for twice the online budget: FOSP by Eq. 22 and without expansion and "
+        "reachability; and (not the paper) with eight candidates of each actor and a price of costs in the choice that "
+        "begins high and falls with every episode without cost, whole and without the same components.",
+        rows=_careful(),
+        marks=(0, 1, 2),
+        ours="Priced candidates",
     ),
     Grid(
         name="race",

@@ -166,7 +166,7 @@ def _model(row: Row, scale: str, seed: int) -> Iterator[WorldModel]:
         yield WorldModel(
             name=f"models/{_name(before).removeprefix('bc-')}-seed{seed}",
             after=(_dataset(before, scale).name,),
-            config=change(_config(before, scale, seed, row.env), alone),
+            config=change(_config(before, scale, seed, row.env), alone | row.model_changes),
         )
 
 
@@ -190,6 +190,7 @@ def _name(row: Row) -> str:
     if row.observation == "vector":
         usual = usual | FROM_VECTORS
     parts += [f"{name.rpartition('.')[2]}={value}" for name, value in row.changes.items() if usual.get(name) != value]
+    parts += [f"model_{name.rpartition('.')[2]}={value}" for name, value in row.model_changes.items()]
     if row.data != data:
         parts += [f"{name}{count}" for name, count in row.data.items() if count]
     return "-".join(parts)
