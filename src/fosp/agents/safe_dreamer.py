@@ -95,6 +95,8 @@ class SafeDreamer(Dreamer):
         c, model = self.config.safe_dreamer, self.world_model
         rows, count, horizon, _ = plans.shape
         actions = plans.flatten(0, 1).transpose(0, 1)  # (H, N * S, A)
+        if torch.is_autocast_enabled(self.device.type):
+            actions = actions.to(torch.get_autocast_dtype(self.device.type))
         noise = self.noise(*model.rssm.noise_shape(horizon, rows * count), generator=generator)
         state = repeat(start, count)
         value = cost = torch.zeros(rows * count, device=self.device)
@@ -110,9 +112,13 @@ class SafeDreamer(Dreamer):
         return constrained_score(objective.view(rows, count), cost.view(rows, count), self.plan_budget, c.plan_elites)
 
     def foresee(self, state: Latent, action: Tensor, noise: Tensor) -> tuple[Latent, Tensor, Tensor]:
-        """A step of N plans: the state that it leads to, its reward and its cost, each (N,)."""
-        state = self.world_model.rssm.imagine_step(state, action, noise)
-        features = state.features
+        """A step of N plans: the state that it leads to, its reward and its cost, each (N,).
+
+        What products read is rounded to the actions' type once, not by every product.
+        """
+        h, z = self.world_model.rssm.imagine_step(state, action, noise)
+        state = Latent(h, z.to(action.dtype))  # ones and zeros: exact
+        features = torch.cat([h.to(action.dtype), state.z], -1)
         return state, self.world_model.reward(features), self.world_model.cost(features)
 
     def compile_losses(self) -> None:

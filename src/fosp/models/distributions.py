@@ -85,9 +85,8 @@ def sample_one_hot(p: Tensor, noise: Tensor) -> Tensor:
         p: probabilities (..., S, K).
         noise: uniform numbers in [0, 1), (..., S): one per categorical, used on the cumulative distribution.
     """
-    below = (p.detach().cumsum(-1) <= noise.unsqueeze(-1)).to(p.dtype)  # floats: whole numbers count more slowly
-    index = below.sum(-1, keepdim=True).clamp(max=p.shape[-1] - 1)
-    hard = (index == torch.arange(p.shape[-1], dtype=p.dtype, device=p.device)).to(p.dtype)
+    index = (p.detach().cumsum(-1) <= noise.unsqueeze(-1)).sum(-1, keepdim=True).clamp(max=p.shape[-1] - 1)
+    hard = torch.zeros_like(p).scatter_(-1, index, 1.0)
     return hard + p - p.detach() if p.requires_grad else hard
 
 
