@@ -166,7 +166,7 @@ def _model(row: Row, scale: str, seed: int) -> Iterator[WorldModel]:
         yield WorldModel(
             name=f"models/{_name(before).removeprefix('bc-')}-seed{seed}",
             after=(_dataset(before, scale).name,),
-            config=change(_config(before, scale, seed, row.env), alone | row.model_changes),
+            config=change(_config(before, scale, seed, row.env), {**alone, **row.model_changes}),
         )
 
 
