@@ -177,6 +177,11 @@ class BehaviourConfig:
     candidates: int = 1
     """Actions that each actor offers. The paper's: 1, so that offline there is no choice. With more, the best of the
     policy's own actions is taken, offline too."""
+    lookahead: int = 0
+    """Steps for which every candidate is followed in the world model before Q judges where it has led. 0, the paper's:
+    Q judges the candidate itself, which tells two actions in one state apart much less well."""
+    lookahead_samples: int = 4
+    """Futures of each candidate that are averaged (lookahead > 0)."""
     online_actions: Literal["imagined", "recorded"] = "imagined"
     """Whose actions the new actor learns from. imagined: its own, in rollouts (Eq. 23); recorded: those in the replay,
     its own episodes' among them, as offline (Eqs. 19 and 20), which keep it from giving up the reward."""

@@ -107,6 +107,7 @@ _RANGES = {
         "cnn_depth",
         "horizon",
         "candidates",
+        "lookahead_samples",
         "start_every",
         "batch_size",
         "sequence_length",

@@ -114,7 +114,7 @@ def test_choice_frequencies_follow_eq_21_in_every_environment_by_itself():
             actor.net[-1].weight.mul_(20)
     wanted = torch.tensor([0.2, 0.5, 0.8])
     scores = torch.stack([torch.zeros(3), torch.logit(wanted)], 1)
-    agent.score = lambda s, action: scores.repeat(len(s) // 3, 1)
+    agent.score = lambda s, action, noise: scores.repeat(len(s) // 3, 1)
     times = 4000
     s = features(agent, 3).repeat(times, 1)
     _, info = agent.policy(s, "sample", generator(1))
@@ -173,7 +173,7 @@ def test_with_a_running_average_the_averages_of_both_actors_compete():
     assert same(offline, snapshot(agent.actor))
     assert not same(snapshot(agent.average), snapshot(agent.new_actor))
     s, scored = features(agent, 40), []
-    agent.score = lambda s, a: scored.append(a) or torch.zeros(a.shape[:-1])
+    agent.score = lambda s, a, noise: scored.append(a) or torch.zeros(a.shape[:-1])
     agent.policy(s, "mean", generator())
     torch.testing.assert_close(scored[0], torch.stack([agent.actor(s).mode, agent.average(s).mode], 1))
 
@@ -199,12 +199,12 @@ def test_with_its_own_world_model_the_frozen_actor_acts_as_it_did_offline(model)
 
     before = played()
     agent.start_online()
-    agent.score = lambda s, action: torch.tensor([1.0, 0.0]).expand(len(s), 2)
+    agent.score = lambda s, action, noise: torch.tensor([1.0, 0.0]).expand(len(s), 2)
     assert torch.equal(played(), before)
     for i in range(10):
         agent.update(random_batch(seed=i))
     assert torch.equal(played(), before) == (model == "own")
-    agent.score = lambda s, action: torch.tensor([0.0, 1.0]).expand(len(s), 2)
+    agent.score = lambda s, action, noise: torch.tensor([0.0, 1.0]).expand(len(s), 2)
     states: list = []
     actions = played(states)
     (_, first), (seen, state) = states[-2:]
@@ -290,7 +290,7 @@ def test_choices_among_several_candidates_follow_eq_21():
     wanted = torch.tensor([0.1, 0.2, 0.3, 0.4])
     offers: list[torch.Tensor] = []
 
-    def score(s: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
+    def score(s: torch.Tensor, action: torch.Tensor, noise: None) -> torch.Tensor:
         offers.append(action)
         return wanted.log().expand(len(s), 4)
 
@@ -312,3 +312,46 @@ def test_one_bad_episode_counts_up_to_the_excess_limit():
     agent.see_costs([30.0, 0.0, 4.0])
     assert agent.price.item() == pytest.approx(1 + 0.05 * (20 - 1 + 3), abs=1e-6)
     assert agent.multiplier.multiplier.item() == pytest.approx(before + 0.1 * (20 - 1 + 3), abs=1e-6)
+
+
+@pytest.mark.parametrize("mode", ["mean", "sample"])
+def test_a_candidate_is_followed_in_the_model_before_it_is_judged(mode):
+    """Every candidate and future by itself, step by step: the same action has the same worth, and the best one acts."""
+    changes = {"behaviour.candidates": 3, "behaviour.lookahead": 3, "behaviour.lookahead_samples": 2}
+    agent = online_agent(changes | {"behaviour.expansion_inverse_temperature": 1e7, "behaviour.expansion_price": "own"})
+    model, gamma = agent.world_model, agent.config.behaviour.gamma
+    s = features(agent, 5)
+    g = generator(3)
+    offers = torch.cat([agent.candidates(actor(s), mode, g) for actor in (agent.actor, agent.new_actor)], 1)
+    noise = agent.future_noise(5, mode, g)
+    worth = torch.zeros(2, 5, 6)
+    with torch.no_grad():
+        for row in range(5):
+            for k in range(6):
+                for future in range(2):
+                    state, action, weight = model.rssm.split(s[row : row + 1]), offers[row, k : k + 1], 1.0
+                    for step in range(3):
+                        state = model.rssm.imagine_step(state, action, noise[step, row : row + 1, future])
+                        x = state.features
+                        signals = torch.cat([model.reward(x), model.cost(x)])
+                        worth[:, row, k] += weight * signals / 2
+                        weight *= gamma * model.continuation(x).item()
+                        action = agent.new_actor(x).mode
+                    ends = [critic.slow_q(x, action) for critic in (agent.reward_critic, agent.cost_critic)]
+                    worth[:, row, k] += weight * torch.cat(ends) / 2
+    followed = agent.follow(s.unsqueeze(1).expand(-1, 6, -1), offers, noise)
+    torch.testing.assert_close(torch.stack(followed), worth, rtol=1e-4, atol=1e-5)
+    action, info = agent.policy(s, mode, generator(3))
+    best = ((worth[0] - agent.price * worth[1]) / agent.reward_bound).argmax(-1)
+    torch.testing.assert_close(action, offers[torch.arange(5), best])
+    assert torch.equal(info["choice"], best // 3)
+
+
+def test_a_policy_that_looks_ahead_is_a_function_of_the_state_where_its_mode_acts():
+    agent = online_agent({"behaviour.candidates": 4, "behaviour.lookahead": 2})
+    s = features(agent, 20)
+    first, second = (agent.policy(s, "mean", generator(seed))[0] for seed in (1, 2))
+    assert torch.equal(first, second)
+    drawn = agent.future_noise(20, "sample", generator(1))
+    assert drawn.shape == (2, 20, 4, agent.world_model.rssm.latents)
+    assert len(drawn.unique()) > 0.99 * drawn.numel()  # every row its own

@@ -29,7 +29,7 @@ from fosp.models.expansion import (
 from fosp.models.feasible import FeasibleValue
 from fosp.models.lagrangian import Multiplier
 from fosp.models.reachability import Reachability, reachability_target
-from fosp.models.rssm import Latent
+from fosp.models.rssm import Latent, repeat
 from fosp.models.weights import Scale, offline_weight, online_weight
 from fosp.models.world_model import Batch, Metrics, WorldModel
 
@@ -41,6 +41,7 @@ class FOSP(ImaginingAgent):
     cost_bound: Tensor
     price: Tensor
     offers: Tensor | None
+    futures: Tensor | None
 
     def build(self) -> None:
         super().build()
@@ -61,6 +62,9 @@ class FOSP(ImaginingAgent):
         self.register_buffer("price", torch.tensor(c.price), persistent=False)  # kept once it moves
         points = spread_points(c.candidates - 1, self.actions) if c.candidates > 1 else None
         self.register_buffer("offers", points, persistent=False)  # beside the mode
+        shape = self.world_model.rssm.noise_shape(c.lookahead, 1, c.lookahead_samples)
+        futures = torch.rand(shape, generator=torch.Generator().manual_seed(0)) if c.lookahead else None
+        self.register_buffer("futures", futures, persistent=False)  # the same whenever the mode acts
 
     def make_optimisers(self) -> dict[str, Optimiser]:
         c, world_model = self.config.behaviour, self.config.world_model
@@ -81,6 +85,11 @@ class FOSP(ImaginingAgent):
     def learner(self) -> Actor:
         """The actor that is being trained: pi_psi offline, pi_psi' online."""
         return self.new_actor if self.expanded else self.actor
+
+    @property
+    def acting_learner(self) -> Actor | Average:
+        """What acts of it: its running average, if there is one."""
+        return self.learner if self.average is None else self.average
 
     def start_online(self) -> None:
         """Freeze pi_psi and bring in pi_psi' (section 4.3)."""
@@ -176,13 +185,14 @@ class FOSP(ImaginingAgent):
             "value_reward": self.reward_critic.value(s),
             "value_cost": self.cost_critic.value(s),
         }
-        learner = self.learner if self.average is None else self.average
+        learner = self.acting_learner
         actors = ((self.actor, s_frozen), (learner, s)) if self.expanded else ((learner, s),)
         offers = [self.candidates(actor(seen), mode, generator) for actor, seen in actors]  # each (N, K, A)
         actions = torch.cat(offers, 1)
         if actions.shape[1] == 1:
             return actions[:, 0], info
-        score = self.score(s.unsqueeze(1).expand(-1, actions.shape[1], -1), actions)  # (N, K) or (N, 2K)
+        seen = s.unsqueeze(1).expand(-1, actions.shape[1], -1)
+        score = self.score(seen, actions, self.future_noise(len(s), mode, generator))  # (N, K) or (N, 2K)
         p = expansion_probabilities(score, self.config.behaviour.expansion_inverse_temperature)
         draw = self.noise(len(s), 1, generator=generator) >= p.cumsum(-1)[:, :-1]
         choice = score.argmax(-1) if mode == "mean" else draw.sum(-1)
@@ -201,9 +211,13 @@ class FOSP(ImaginingAgent):
         noise = self.noise(self.config.behaviour.candidates, *pi.mode.shape, generator=generator)
         return pi.sample(noise).transpose(0, 1)
 
-    def score(self, s: Tensor, action: Tensor) -> Tensor:
-        """Q~ of Eq. 22, or with costs at a price (`expansion_price`), each action by its own values, (...)."""
-        q_reward, q_cost = self.reward_critic.slow_q(s, action), self.cost_critic.slow_q(s, action)
+    def score(self, s: Tensor, action: Tensor, noise: Tensor | None = None) -> Tensor:
+        """Q~ of Eq. 22, or with costs at a price (`expansion_price`), each action by its own values, (...); with the
+        `noise` of `follow`, by what it is foreseen to lead to."""
+        if noise is None:
+            q_reward, q_cost = self.reward_critic.slow_q(s, action), self.cost_critic.slow_q(s, action)
+        else:
+            q_reward, q_cost = self.follow(s, action, noise)
         match self.config.behaviour.expansion_price:
             case "bounds":
                 return expansion_score(q_reward, q_cost, self.reward_bound, self.cost_bound)
@@ -211,6 +225,42 @@ class FOSP(ImaginingAgent):
                 return priced_score(q_reward, q_cost, self.reward_bound, self.multiplier.multiplier.float())
             case "own":
                 return priced_score(q_reward, q_cost, self.reward_bound, self.price)
+
+    def future_noise(self, rows: int, mode: Mode, generator: torch.Generator) -> Tensor | None:
+        """The noise of `follow` for N rows, in mode mean the same every time; none without `lookahead`."""
+        if self.futures is None:
+            return None
+        if mode == "mean":
+            return self.futures.expand(-1, rows, -1, -1)
+        steps, _, samples, _ = self.futures.shape
+        return self.noise(*self.world_model.rssm.noise_shape(steps, rows, samples), generator=generator)
+
+    @torch.no_grad()
+    def follow(self, s: Tensor, action: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Reward and cost that actions bring: what the world model foresees while the learner goes on from them, and
+        Q at the end (model-based value expansion; Feinberg et al., 2018), means over futures, each (N, K).
+
+        Args:
+            s: (N, K, F). action: (N, K, A).
+            noise: uniform, (H, N, M, S), for M futures of H steps: the same for all actions of a row, so that chance
+                does not choose between them.
+        """
+        rows, count, _ = action.shape
+        futures = noise.shape[2]
+        start = repeat(self.world_model.rssm.split(s.flatten(0, 1)), futures)
+        first = action.flatten(0, 1).repeat_interleave(futures, 0)  # (N * K * M, A)
+        shared = noise.unsqueeze(2).expand(-1, -1, count, -1, -1).flatten(1, 3)
+        actor = self.acting_learner
+        features, actions = self.world_model.imagine(start, lambda s, h: actor(s).mode if h else first, shared)
+        alive = torch.ones(len(first), device=s.device)
+        dream = self.foretell(features, actions, alive, alive < 0)
+        end = features[-1], actor(features[-1]).mode
+        outcomes = []
+        for critic, signal in ((self.reward_critic, dream.reward), (self.cost_critic, dream.cost)):
+            values = torch.cat([torch.zeros_like(signal), critic.slow_q(*end).unsqueeze(0)])  # only the last counts
+            returns = lambda_return(signal, values, dream.discount, 1.0)[0]
+            outcomes.append(returns.view(rows, count, futures).mean(-1))
+        return outcomes[0], outcomes[1]
 
     # -------------------------------------------------------------- learning
 

@@ -151,6 +151,7 @@ ONLINE_ONLY = (
     "behaviour.expansion_price",
     "behaviour.online_actions",
     "behaviour.candidates",
+    "behaviour.lookahead",
     "behaviour.price",
     "behaviour.price_rate",
     "behaviour.excess_limit",
