@@ -182,6 +182,9 @@ class BehaviourConfig:
     Q judges the candidate itself, which tells two actions in one state apart much less well."""
     lookahead_samples: int = 4
     """Futures of each candidate that are averaged (lookahead > 0)."""
+    lookahead_lambda: float = 0.8
+    """Weight of what follows against Q's word in every state on the way, the candidate's own among them: TD(lambda). 1:
+    Q is asked at the end alone."""
     online_actions: Literal["imagined", "recorded"] = "imagined"
     """Whose actions the new actor learns from. imagined: its own, in rollouts (Eq. 23); recorded: those in the replay,
     its own episodes' among them, as offline (Eqs. 19 and 20), which keep it from giving up the reward."""

@@ -86,6 +86,7 @@ _POSITIVE = "> 0"
 _RANGES = {
     "gamma": _UNIT,
     "lambda_": _UNIT,
+    "lookahead_lambda": _UNIT,
     "reward_expectile": _UNIT,
     "cost_expectile": _UNIT,
     "reach_gamma": _UNIT,

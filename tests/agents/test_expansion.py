@@ -324,21 +324,26 @@ def test_a_candidate_is_followed_in_the_model_before_it_is_judged(mode):
     g = generator(3)
     offers = torch.cat([agent.candidates(actor(s), mode, g) for actor in (agent.actor, agent.new_actor)], 1)
     noise = agent.future_noise(5, mode, g)
-    worth = torch.zeros(2, 5, 6)
+    worth, keep = torch.zeros(2, 5, 6), agent.config.behaviour.lookahead_lambda
+    critics = (agent.reward_critic, agent.cost_critic)
     with torch.no_grad():
         for row in range(5):
             for k in range(6):
                 for future in range(2):
-                    state, action, weight = model.rssm.split(s[row : row + 1]), offers[row, k : k + 1], 1.0
+                    x, action = s[row : row + 1], offers[row, k : k + 1]
+                    so_far, weight, share = torch.zeros(2), 1.0, 1.0  # of reward and cost; their discount; lambda's
                     for step in range(3):
-                        state = model.rssm.imagine_step(state, action, noise[step, row : row + 1, future])
-                        x = state.features
-                        signals = torch.cat([model.reward(x), model.cost(x)])
-                        worth[:, row, k] += weight * signals / 2
+                        q = torch.cat([critic.slow_q(x, action) for critic in critics])
+                        worth[:, row, k] += share * (1 - keep) * (so_far + weight * q) / 2
+                        share *= keep
+                        x = model.rssm.imagine_step(
+                            model.rssm.split(x), action, noise[step, row : row + 1, future]
+                        ).features
+                        so_far = so_far + weight * torch.cat([model.reward(x), model.cost(x)])
                         weight *= gamma * model.continuation(x).item()
                         action = agent.new_actor(x).mode
-                    ends = [critic.slow_q(x, action) for critic in (agent.reward_critic, agent.cost_critic)]
-                    worth[:, row, k] += weight * torch.cat(ends) / 2
+                    q = torch.cat([critic.slow_q(x, action) for critic in critics])
+                    worth[:, row, k] += share * (so_far + weight * q) / 2
     followed = agent.follow(s.unsqueeze(1).expand(-1, 6, -1), offers, noise)
     torch.testing.assert_close(torch.stack(followed), worth, rtol=1e-4, atol=1e-5)
     action, info = agent.policy(s, mode, generator(3))

@@ -237,8 +237,9 @@ class FOSP(ImaginingAgent):
 
     @torch.no_grad()
     def follow(self, s: Tensor, action: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """Reward and cost that actions bring: what the world model foresees while the learner goes on from them, and
-        Q at the end (model-based value expansion; Feinberg et al., 2018), means over futures, each (N, K).
+        """What actions bring of reward and of cost, each (N, K): TD(lambda) over steps that the world model foresees
+        while the learner goes on from them, the mean of several futures (model-based value expansion; Feinberg et al.,
+        2018).
 
         Args:
             s: (N, K, F). action: (N, K, A).
@@ -254,12 +255,12 @@ class FOSP(ImaginingAgent):
         features, actions = self.world_model.imagine(start, lambda s, h: actor(s).mode if h else first, shared)
         alive = torch.ones(len(first), device=s.device)
         dream = self.foretell(features, actions, alive, alive < 0)
-        end = features[-1], actor(features[-1]).mode
-        outcomes = []
+        actions = torch.cat([actions, actor(features[-1]).mode.unsqueeze(0)])
+        outcomes, lambda_ = [], self.config.behaviour.lookahead_lambda
         for critic, signal in ((self.reward_critic, dream.reward), (self.cost_critic, dream.cost)):
-            values = torch.cat([torch.zeros_like(signal), critic.slow_q(*end).unsqueeze(0)])  # only the last counts
-            returns = lambda_return(signal, values, dream.discount, 1.0)[0]
-            outcomes.append(returns.view(rows, count, futures).mean(-1))
+            q = critic.slow_q(features, actions)  # (H + 1, N * K * M)
+            returns = lambda_return(signal, q, dream.discount, lambda_)[0]
+            outcomes.append(torch.lerp(q[0], returns, lambda_).view(rows, count, futures).mean(-1))
         return outcomes[0], outcomes[1]
 
     # -------------------------------------------------------------- learning

@@ -152,6 +152,8 @@ ONLINE_ONLY = (
     "behaviour.online_actions",
     "behaviour.candidates",
     "behaviour.lookahead",
+    "behaviour.lookahead_samples",
+    "behaviour.lookahead_lambda",
     "behaviour.price",
     "behaviour.price_rate",
     "behaviour.excess_limit",
@@ -269,7 +271,7 @@ def _learning(observation: Literal["image", "vector"]) -> tuple[Row, ...]:
     )  # fmt: skip
 
 
-FORESEEN = CANDIDATES | {"behaviour.lookahead": 5, "behaviour.price": 2.0, "behaviour.price_rate": 0.02}
+FORESEEN = CANDIDATES | {"behaviour.lookahead": 5, "behaviour.price": 2.0}
 """Each followed in the world model before it is judged, and at first at a price at which few episodes have a cost."""
 
 
