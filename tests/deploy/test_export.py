@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from fosp.cli import main
+from fosp.config import change
 from fosp.deploy.export import export_policy
 from fosp.deploy.policy import Policy
 from fosp.errors import InputError
@@ -35,10 +36,14 @@ def root(tmp_path_factory):
     several = settings(behaviour__candidates=4, behaviour__expansion_price="own")
     pretrain(several, [data], root / "four-candidates")
     finetune(several, root / "four-candidates", root / "eight-candidates")
+    foreseeing = change(several, {"behaviour.lookahead": 3, "behaviour.lookahead_samples": 2})
+    finetune(foreseeing, root / "four-candidates", root / "foreseen-candidates")
     return root
 
 
-@pytest.mark.parametrize("name", [*AGENTS, "online", "two-models", "four-candidates", "eight-candidates"])
+@pytest.mark.parametrize(
+    "name", [*AGENTS, "online", "two-models", "four-candidates", "eight-candidates", "foreseen-candidates"]
+)
 def test_decisions_are_those_of_the_agent(root, tmp_path, name):
     made = export_policy(root / name, tmp_path / "policy")
     assert made.difference <= 1e-5

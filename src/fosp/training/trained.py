@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import gymnasium
 from gymnasium.vector import VectorEnv
 
 from fosp.agents import make_agent, resolve_device
 from fosp.agents.base import Agent, Mode
-from fosp.config import EnvConfig, load_config
+from fosp.config import EnvConfig, change, load_config
 from fosp.errors import InputError
 from fosp.training.checkpoint import checkpoint_info, load_checkpoint
 from fosp.training.evaluation import EVALUATION_SEED, EvaluationResult, evaluate, evaluate_behaviour
@@ -30,9 +32,13 @@ class Trained:
     cost_regret: float | None
 
 
-def load_trained(run: Path, device: str = "auto") -> Trained:
-    """The agent in `run`; raises `InputError` where there is none or it does not fit its settings."""
-    config = dataclasses.replace(load_config(run / "config.yaml"), device=device)
+def load_trained(run: Path, device: str = "auto", changes: Mapping[str, Any] | None = None) -> Trained:
+    """The agent in `run`, if need be with `changes` of settings (by dotted name) that nothing learned depends on.
+
+    Raises:
+        InputError: there is none, or it does not fit its settings.
+    """
+    config = dataclasses.replace(change(load_config(run / "config.yaml"), changes or {}), device=device)
     saved = checkpoint_info(run)
     spaces = {name: tuple(shape) for name, shape in saved["spaces"].items()}
     agent = make_agent(config, spaces, saved["actions"], resolve_device(device))
