@@ -12,6 +12,7 @@ from fosp.agents.base import transitions
 from fosp.config import change
 from fosp.data import Replay
 from fosp.errors import InputError
+from fosp.models.distributions import TruncatedNormal
 from fosp.models.risk import Temperature, TwinQ, risk_target, soft_target
 from fosp.training.diagnosis import diagnose
 from fosp.training.evaluation import evaluate
@@ -99,7 +100,8 @@ def test_recovery_acts_in_risky_rows_only_and_lowers_the_risk():
 
 
 def test_risk_tells_who_will_violate_and_recovery_keeps_out_of_the_hazard():
-    """On the line of test_learning.py, whose task policy alone would take the reward in the hazard."""
+    """On the line of test_learning.py, with a task policy that takes the reward in the hazard: what soft actor-critic
+    makes of 500 updates differs between processors, and the test is of those who stop it."""
     replay: Replay = mixed_behaviours()
     agent = tiny_agent(SETTINGS | RECOVERY)
     sampler = np.random.default_rng(0)
@@ -108,13 +110,15 @@ def test_risk_tells_who_will_violate_and_recovery_keeps_out_of_the_hazard():
     unseen = [play(1000 + i, 0.9 if i % 2 else None) for i in range(20)]
     risk = next(f for f in diagnose(agent, unseen, ahead=3) if f.name.startswith("violation"))
     assert risk.auc > 0.8
+    reckless = tiny_agent(SETTINGS | RECOVERY | {"recovery_rl.threshold": 1.0})
+    reckless.load_state_dict(agent.state_dict())
+    for each in (agent, reckless):
+        each.actor.forward = lambda s: TruncatedNormal(torch.full((len(s), 1), 0.9), torch.full((len(s), 1), 0.1))
     env = tiny_config().env
     guarded = evaluate(agent, env, 20)
     recovering = np.concatenate([r.info["recovering"] for r in guarded.rollouts])
     assert 0 < recovering.mean() < 1
-    reckless = tiny_agent(SETTINGS | RECOVERY | {"recovery_rl.threshold": 1.0})
-    reckless.load_state_dict(agent.state_dict())
-    assert guarded.cost < evaluate(reckless, env, 20).cost
+    assert guarded.cost < evaluate(reckless, env, 20).cost - 5
 
 
 def test_bad_settings_are_refused():
