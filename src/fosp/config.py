@@ -179,7 +179,7 @@ class BehaviourConfig:
     policy's own actions is taken, offline too."""
     lookahead: int = 0
     """Steps for which every candidate is followed in the world model before Q judges where it has led. 0, the paper's:
-    Q judges the candidate itself, which tells two actions in one state apart much less well."""
+    Q judges the candidate itself."""
     lookahead_samples: int = 4
     """Futures of each candidate that are averaged (lookahead > 0)."""
     lookahead_lambda: float = 0.8
