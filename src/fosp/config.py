@@ -86,9 +86,15 @@ class WorldModelConfig:
     vector_standardise: bool = True
     """Scale each entry of vector observations to unit variance over the data: signals as small as lidar's are otherwise
     not worth their nats and are left out of the latents. Off: symlog alone, as in DreamerV3."""
+    vector_bins: int = 0
+    """Bins over the range of each entry of vector observations, which the encoder sees beside the entry itself: of what
+    48 lidar readings tell, the boundary of a hazard is a few hundredths in one of them. 0: none, as in DreamerV3."""
     foresight: int = 0
     """Steps for which the prior is rolled forward along recorded actions, so that the heads learn reward and cost there
     as well; 0: they see posterior states only, as in the paper, and miss costs in what is imagined."""
+    cost_scale: float = 1.0
+    """Weight of the cost head's loss among the model's: where a hazard begins is worth a tenth of a nat, and latents
+    hold what is worth more first. Unlike `cost_weight` it does not shift what the head predicts."""
     cost_weight: float = 1.0
     """Weight of steps with cost >= 1 in the cost head's loss."""
     learning_rate: float = 1e-3

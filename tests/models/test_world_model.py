@@ -204,6 +204,40 @@ def test_vectors_are_standardised_after_symlog_when_the_setting_says_so():
     torch.testing.assert_close(plain.normalise(data), symlog(data))
 
 
+def test_the_encoder_sees_each_entry_and_how_far_it_fills_the_bins_of_its_range():
+    """Entry 0 reaches from 0 to ln 4 in symlog, entry 1 from -ln 2 to ln 2; four bins each."""
+    world_model = model(vector_standardise=False, vector_bins=4)
+    world_model.see_vectors(torch.tensor([[0.0, -1.0], [3.0, 1.0], [1.0, 0.0]]))
+    seen = []
+    world_model.vector_encoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    vector = torch.tensor([[1.0, 0.0], [3.0, 9.0], [-1.0, -1.0]])  # ln 2 is half of ln 4; 9 and -1 lie beyond
+    world_model.encode({"vector": symlog(vector)})
+    torch.testing.assert_close(seen[0][:, :2], symlog(vector))
+    expected = [[1, 1, 0, 0, 1, 1, 0, 0], [1, 1, 1, 1, 1, 1, 1, 1], [0, 0, 0, 0, 0, 0, 0, 0]]
+    torch.testing.assert_close(seen[0][:, 2:], torch.tensor(expected).float())
+    quarter = torch.tensor([[np.expm1(np.log(4) * 0.3), 0.0]])  # 1.2 of four bins
+    world_model.encode({"vector": symlog(quarter).float()})
+    torch.testing.assert_close(seen[1][0, 2:6], torch.tensor([1, 0.2, 0, 0]), atol=1e-5, rtol=0)
+
+
+def test_cost_scale_multiplies_what_costs_teach_and_nothing_else():
+    batch = random_batch()
+    plain, scaled = model(foresight=2), model(foresight=2, cost_scale=10.0)
+    noise = torch.rand(*plain.rssm.noise_shape(*batch["reward"].shape), generator=torch.Generator().manual_seed(0))
+    ahead = torch.rand(plain.foresight_shape(*batch["reward"].shape), generator=torch.Generator().manual_seed(1))
+    results = [m.loss(batch, noise, ahead) for m in (plain, scaled)]
+    (loss, _, metrics), (scaled_loss, _, scaled_metrics) = results
+    assert metrics == scaled_metrics  # what is logged stays comparable
+    cost = metrics["world_model/cost"] + metrics["world_model/foresight_cost"]
+    torch.testing.assert_close((scaled_loss - loss).detach(), 9 * cost)
+    loss.backward()
+    scaled_loss.backward()
+    for (name, p), (_, q) in zip(plain.named_parameters(), scaled.named_parameters(), strict=True):
+        factor = {"cost_head": 10, "reward_head": 1, "vector_decoder": 1}.get(name.split(".")[0])
+        if factor:
+            torch.testing.assert_close(q.grad, factor * p.grad, rtol=1e-4, atol=1e-7)
+
+
 def moving_column(rows: int = 2, length: int = 8) -> dict[str, torch.Tensor]:
     """Sequences of the line's pictures; reward and cost depend on where the column stands."""
     rng = np.random.default_rng(0)

@@ -26,6 +26,20 @@ def symexp(x: Tensor) -> Tensor:
     return torch.sign(x) * torch.expm1(x.abs())
 
 
+def piecewise_linear(x: Tensor, low: Tensor, width: Tensor, bins: int) -> Tensor:
+    """Piecewise linear encoding of numbers (Gorishniy et al., 2022): how far x fills each of `bins` bins of equal width
+    from `low` on, each in [0, 1], so that a network finds a threshold wherever it lies.
+
+    Args:
+        x: (..., D). low: where the first bin begins, (D,). width: of each bin, (D,).
+
+    Returns:
+        (..., D * bins), the bins of one entry side by side.
+    """
+    filled = ((x - low) / width).unsqueeze(-1) - torch.arange(bins, device=x.device)
+    return filled.clamp(0, 1).flatten(-2)
+
+
 def two_hot_bins() -> Tensor:
     """The `TWO_HOT_BINS` exponentially spaced bins, symmetric to the last bit, (255,)."""
     half = TWO_HOT_BINS // 2

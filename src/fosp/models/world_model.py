@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fosp.config import WorldModelConfig
-from fosp.models.distributions import categorical_kl, symexp, symlog
+from fosp.models.distributions import categorical_kl, piecewise_linear, symexp, symlog
 from fosp.models.layers import ImageDecoder, ImageEncoder, TwoHotHead, from_patches, mlp, to_patches
 from fosp.models.rssm import RSSM, Latent
 
@@ -35,6 +35,8 @@ class WorldModel(nn.Module):
 
     vector_mean: Tensor
     vector_scale: Tensor
+    vector_low: Tensor
+    bin_width: Tensor
 
     def __init__(self, config: WorldModelConfig, spaces: Mapping[str, tuple[int, ...]], actions: int) -> None:
         super().__init__()
@@ -46,10 +48,14 @@ class WorldModel(nn.Module):
             self.image_encoder = ImageEncoder(spaces["image"][-1], config.cnn_depth, config.patch)
             embedding += self.image_encoder.outputs
         if "vector" in spaces:
-            self.vector_encoder = mlp(spaces["vector"][0], config.units, config.vector_layers, config.units)
+            inputs = spaces["vector"][0] * (1 + config.vector_bins)
+            self.vector_encoder = mlp(inputs, config.units, config.vector_layers, config.units)
             embedding += config.units
             self.register_buffer("vector_mean", torch.zeros(spaces["vector"]))
             self.register_buffer("vector_scale", torch.ones(spaces["vector"]))
+            if config.vector_bins:
+                self.register_buffer("vector_low", torch.full(spaces["vector"], -1.0))
+                self.register_buffer("bin_width", torch.full(spaces["vector"], 2 / config.vector_bins))
         self.rssm = RSSM(config, embedding, actions)
         self.features = features = self.rssm.features
         self.image_decoder = (
@@ -78,7 +84,11 @@ class WorldModel(nn.Module):
             image = targets["image"]
             parts.append(self.image_encoder(image.flatten(0, -4)).unflatten(0, image.shape[:-3]))
         if self.vector_encoder is not None:
-            parts.append(self.vector_encoder(targets["vector"]))
+            vector = targets["vector"]
+            if self.config.vector_bins:
+                binned = piecewise_linear(vector, self.vector_low, self.bin_width, self.config.vector_bins)
+                vector = torch.cat([vector, binned], -1)
+            parts.append(self.vector_encoder(vector))
         return torch.cat(parts, -1)
 
     def normalise(self, vector: Tensor) -> Tensor:
@@ -87,11 +97,16 @@ class WorldModel(nn.Module):
 
     @torch.no_grad()
     def see_vectors(self, vector: Tensor) -> None:
-        """Take shift and scale from vector observations (N, D) of the data, once, before training."""
+        """Take shift, scale and the range of the bins from vector observations (N, D) of the data, once, before
+        training."""
         if self.config.vector_standardise:
             value = symlog(vector)
             self.vector_mean.copy_(value.mean(0))
             self.vector_scale.copy_(value.std(0).clamp(min=1e-2))  # entries that never change stay as they are
+        if self.config.vector_bins:
+            low, high = torch.aminmax(self.normalise(vector), dim=0)
+            self.vector_low.copy_(low)
+            self.bin_width.copy_((high - low).clamp(min=1e-2) / self.config.vector_bins)
 
     def reward(self, features: Tensor) -> Tensor:
         """Expected reward on arriving in a state, (..., F) -> (...)."""
@@ -140,7 +155,8 @@ class WorldModel(nn.Module):
             foreseen = self.foresight_losses(states, batch, foresight_noise)
             losses |= foreseen
             metrics |= {f"world_model/{name}": value.detach() for name, value in foreseen.items()}
-        return torch.stack(list(losses.values())).sum(), states, metrics
+        weights = {"cost": self.config.cost_scale, "foresight_cost": self.config.cost_scale}
+        return torch.stack([weights.get(name, 1.0) * x for name, x in losses.items()]).sum(), states, metrics
 
     def evidence(
         self, batch: Batch, targets: Batch, features: Tensor, posterior: Tensor, prior: Tensor
