@@ -38,11 +38,12 @@ def root(tmp_path_factory):
     finetune(several, root / "four-candidates", root / "eight-candidates")
     foreseeing = change(several, {"behaviour.lookahead": 3, "behaviour.lookahead_samples": 2})
     finetune(foreseeing, root / "four-candidates", root / "foreseen-candidates")
+    pretrain(settings(world_model__vector_bins=8), [data], root / "bins")
     return root
 
 
 @pytest.mark.parametrize(
-    "name", [*AGENTS, "online", "two-models", "four-candidates", "eight-candidates", "foreseen-candidates"]
+    "name", [*AGENTS, "online", "two-models", "four-candidates", "eight-candidates", "foreseen-candidates", "bins"]
 )
 def test_decisions_are_those_of_the_agent(root, tmp_path, name):
     made = export_policy(root / name, tmp_path / "policy")

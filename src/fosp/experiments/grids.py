@@ -204,9 +204,10 @@ FROM_VECTORS: dict[str, Any] = {
     "world_model.foresight": 5,
     "world_model.vector_bins": 16,
     "world_model.cost_scale": 10.0,
+    "world_model.beta_representation": 0.01,
 }
-"""Settings of every run from vectors: without, imagined costs are half of the true ones, and the model takes every
-fifth state in a hazard for one without cost (docs/results.md)."""
+"""Settings of every run from vectors: without, the model misses up to half of the costs that it imagines, as many as
+chance has it, and takes every fifth state in a hazard for one without cost (docs/results.md)."""
 
 
 CANDIDATES = {
