@@ -94,7 +94,7 @@ class WorldModelConfig:
     as well; 0: they see posterior states only, as in the paper, and miss costs in what is imagined."""
     cost_scale: float = 1.0
     """Weight of the cost head's loss among the model's: where a hazard begins is worth a tenth of a nat, and latents
-    hold what is worth more first. Unlike `cost_weight` it does not shift what the head predicts."""
+    hold what is worth more first. Unlike `cost_weight` it weighs all steps alike."""
     cost_weight: float = 1.0
     """Weight of steps with cost >= 1 in the cost head's loss."""
     learning_rate: float = 1e-3
