@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
 from test_chain import COST, PROBABILITY, STATES, TERMINAL, after, real_steps
 from test_learning import SETTINGS, mixed_behaviours
 
-from fosp.agents.base import transitions
+from fosp.agents.base import Transitions, transitions
 from fosp.config import change
 from fosp.data import Replay
 from fosp.errors import InputError
@@ -119,6 +121,44 @@ def test_risk_tells_who_will_violate_and_recovery_keeps_out_of_the_hazard():
     recovering = np.concatenate([r.info["recovering"] for r in guarded.rollouts])
     assert 0 < recovering.mean() < 1
     assert guarded.cost < evaluate(reckless, env, 20).cost - 5
+
+
+def test_soft_actor_critic_finds_the_policy_and_values_of_two_quadratic_steps():
+    """In A and then in B a step pays -k (a - m)^2, with m of each. At temperature alpha the best policy is a normal
+    around m of variance alpha / 2k, whose entropy fixes alpha; V(B) is alpha H less k times that variance."""
+    k, gamma, (in_a, in_b) = 2.0, 0.9, (-0.3, 0.4)
+    agent = tiny_agent(RECOVERY | {"behaviour.units": 64, "behaviour.gamma": gamma, "recovery_rl.temperature": 0.3})
+    rows = 96
+    states = torch.eye(agent.world_model.features)[[0, 1]].repeat(rows, 1, 1)  # (B, 2, F): in A, in B
+    best = torch.tensor([in_a, in_b])
+    nothing = torch.zeros(rows, 2)
+    for step in range(1500):
+        action = agent.noise(rows, 2, 1) * 2 - 1
+        data = Transitions(
+            features=states,
+            action=action,
+            reward=-k * (action.squeeze(-1) - best).square(),
+            cost=nothing,
+            next_features=states[:, [1, 1]],
+            next_terminal=torch.tensor([False, True]).expand(rows, 2),
+            violation=nothing.bool(),
+            valid=torch.ones(rows, 2),
+        )
+        agent.behaviour_loss(data, agent.noise(2, rows, 3, 1))[0].backward()
+        for name, optimiser in agent.optimisers.items():
+            if name != "world_model":
+                optimiser.adam.param_groups[0]["lr"] = 8e-3 * (1 - step / 1500)
+                optimiser.step()
+        agent.q.update_slow(0.1)
+    entropy = math.log(2) - agent.config.recovery_rl.entropy_below_uniform
+    variance = math.exp(2 * entropy - 1) / (2 * math.pi)  # of the normal that has it
+    alpha = 2 * k * variance
+    pi = agent.actor(states[0])
+    assert pi.mode.squeeze(-1).tolist() == pytest.approx([in_a, in_b], abs=0.03)
+    assert pi.entropy().tolist() == pytest.approx([entropy] * 2, abs=0.08)
+    assert agent.temperature.alpha.item() == pytest.approx(alpha, rel=0.15)
+    value = agent.q.lower(states[0], best.unsqueeze(-1))
+    assert value.tolist() == pytest.approx([gamma * (alpha * entropy - k * variance), 0.0], abs=0.025)
 
 
 def test_bad_settings_are_refused():
