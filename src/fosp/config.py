@@ -237,9 +237,12 @@ class TrainingConfig:
     world_model: str = ""
     """Run whose world model is taken over and stays as it is offline, so that updates are cheaper and methods can be
     compared on one model; empty: it is learned. Fine-tuning always learns it."""
+    cooldown: float = 0.0
+    """Share of the offline updates, the last ones, over which every step size falls to nothing: networks that small
+    batches push about come to rest. Fine-tuning has its step sizes from the settings again. 0: none, as in the paper."""
     mirror: bool = False
     """Show every other sequence in the mirror, left and right exchanged: twice the data, where the task has this
-    symmetry (SafeReach; the Point's pictures). Not in the paper."""
+    symmetry (SafeReach, the Point). Not in the paper."""
     online_frames: int = 50_000
     """Environment frames of online training."""
     prefill_episodes: int = 5

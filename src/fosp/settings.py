@@ -97,6 +97,7 @@ _RANGES = {
     "threshold": _UNIT,
     "risk_gamma": _UNIT,
     "advantage_lambda": _UNIT,
+    "cooldown": _UNIT,
 } | dict.fromkeys(
     (
         "action_repeat",

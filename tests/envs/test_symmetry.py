@@ -9,6 +9,7 @@ import torch
 from fosp.config import Config, change
 from fosp.data.replay import Replay
 from fosp.envs import make_env
+from fosp.envs.navigation.lidar import lidar
 from fosp.envs.reach.tasks import PLACES, TARGETS
 from fosp.envs.symmetry import mirror_of, mirrored
 from fosp.errors import InputError
@@ -28,7 +29,7 @@ def seen(mirror, **rows):
 
 def test_safe_reach_in_the_mirror_is_safe_reach():
     """Mirrored actions on the mirrored layout move the arm, and are seen, as the mirror says."""
-    mirror, env = mirror_of("SafeReachUnseen1-v0", "both"), make_env("SafeReach-v0", observation="both")
+    mirror, env = mirror_of("SafeReachUnseen1-v0"), make_env("SafeReach-v0", observation="both")
     layout = (2, (0, 4))
     across = (other_side(TARGETS[2], TARGETS), tuple(other_side(PLACES[i], PLACES) for i in layout[1]))
     assert across == (0, (2, 4))
@@ -56,7 +57,7 @@ def test_safe_reach_in_the_mirror_is_safe_reach():
 
 def test_the_point_turns_the_other_way():
     env_id = "SafetyPointGoal0-v0"
-    mirror = mirror_of(env_id, "image")
+    mirror = mirror_of(env_id)
     ends = []
     for flip in (False, True):
         env = make_env(env_id, observation="vector")
@@ -101,7 +102,36 @@ def test_half_of_the_sequences_are_mirrored_whole_and_the_rest_is_as_it_was():
         assert torch.equal(batch[key], plain[key])
 
 
-@pytest.mark.parametrize(("env_id", "observation"), [("SafetyPointGoal1-v0", "both"), ("CartPole-v1", "image")])
-def test_where_no_symmetry_is_known_that_is_said(env_id, observation):
+def test_what_the_points_sensors_and_lidar_say_in_the_mirror():
+    """Lidar of objects on the other side of the robot; sensors along the other way round, whose compass turns as far
+    the other way (its needle has no other side, so that only differences can be compared)."""
+    env_id = "SafetyPointGoal1-v0"
+    mirror, runs = mirror_of(env_id), []
+    actions = np.repeat(np.random.default_rng(0).uniform(-1, 1, (2, 2)), 4, 0).astype(np.float32)
+    for flip in (False, True):
+        env = make_env(env_id, observation="vector")
+        rows = [env.reset(seed=5)[0]["vector"]]
+        for action in actions:
+            rows.append(env.step(seen(mirror, action=action)["action"] if flip else action)[0]["vector"])
+        world = env.unwrapped.simulation.world
+        if not flip:
+            bodies = [world.positions(name).copy() for name in world.groups]
+            offset = (np.concatenate(bodies) - world.robot_position) @ world.robot_matrix.reshape(3, 3)
+            ring = np.repeat(np.arange(len(bodies)), [len(b) for b in bodies])
+            across = lidar(np.zeros(3), np.eye(3).ravel(), offset * [1, -1, 1], ring, len(bodies))
+            expected = seen(mirror, action=actions[0], vector=rows[-1])["vector"]
+            np.testing.assert_allclose(expected[12:], across.ravel(), atol=1e-4)
+            rows = [seen(mirror, action=actions[0], vector=row)["vector"] for row in rows]
+        runs.append(np.stack(rows))
+        env.close()
+    ours, theirs = runs
+    assert np.abs(ours[:, [1, 4, 8]]).max(0).min() > 0.1  # so that a wrong sign would show
+    np.testing.assert_allclose(ours[:, :9], theirs[:, :9], atol=0.01)
+    turned = [np.unwrap(np.arctan2(run[:, 10], run[:, 9])) for run in runs]
+    assert np.ptp(turned[0]) > 0.3
+    np.testing.assert_allclose(turned[0] - turned[0][0], turned[1] - turned[1][0], atol=0.02)
+
+
+def test_where_no_symmetry_is_known_that_is_said():
     with pytest.raises(InputError, match="turn it off"):
-        mirror_of(env_id, observation)
+        mirror_of("CartPole-v1")

@@ -66,9 +66,20 @@ class Optimiser:
 
     def __init__(self, modules: Iterable[nn.Module], learning_rate: float, clip: float) -> None:
         self.parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
-        on_gpu = self.parameters[0].is_cuda
-        self.adam = torch.optim.Adam(self.parameters, lr=learning_rate, eps=1e-8, fused=True, capturable=on_gpu)
-        self.clip = clip
+        device = self.parameters[0].device
+        on_gpu = device.type == "cuda"
+        # A captured update reads the step size at every launch where it is a tensor.
+        rate = torch.tensor(learning_rate, device=device) if on_gpu else learning_rate
+        self.adam = torch.optim.Adam(self.parameters, lr=rate, eps=1e-8, fused=True, capturable=on_gpu)
+        self.learning_rate, self.clip = learning_rate, clip
+
+    def scale(self, share: float) -> None:
+        """Take steps of so large a share of the learning rate from now on."""
+        for group in self.adam.param_groups:
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(share * self.learning_rate)
+            else:
+                group["lr"] = share * self.learning_rate
 
     def step(self) -> Tensor:
         """Apply the gradients at hand and clear them; returns their norm before clipping, ()."""

@@ -1,4 +1,4 @@
-"""What becomes of pictures, poses and actions when left and right are exchanged, where a task knows no difference."""
+"""What becomes of observations and actions when left and right are exchanged, where a task knows no difference."""
 
 from __future__ import annotations
 
@@ -7,32 +7,34 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from fosp.envs.navigation.lidar import BINS
 from fosp.errors import InputError
 
 
 class Mirror(NamedTuple):
-    """Pictures are flipped; entries of actions and vectors change their signs."""
+    """Pictures are flipped; entries of actions and vectors change their signs, and rings of lidar go round the other
+    way."""
 
     action_sign: tuple[float, ...]
-    vector_sign: tuple[float, ...] = ()
+    vector_sign: tuple[float, ...]
+    """Of the entries at the vector's start; what follows them is lidar, ring by ring."""
 
 
-_POSE = (1.0, -1.0, 1.0, -1.0, 1.0, -1.0)  # x, y, z, and the rotation vector, which a mirror turns against its axis
+_SHIFT, _TURN = (1.0, -1.0, 1.0), (-1.0, 1.0, -1.0)  # x, y, z; about these axes, against which a mirror turns
 _MIRRORS = {
-    "SafetyPoint": Mirror((1.0, -1.0)),  # thrust, and a turn to the left or the right
-    "SafeReach": Mirror(_POSE, _POSE),  # but for the shell of the arm, which has a left and a right side
+    # Thrust, and a turn to the left or the right. Accelerometer, velocimeter, gyroscope, magnetometer.
+    "SafetyPoint": Mirror((1.0, -1.0), (*_SHIFT, *_SHIFT, *_TURN, *_SHIFT)),
+    # A rotation vector behind the position. But for the shell of the arm, which has a left and a right side.
+    "SafeReach": Mirror((*_SHIFT, *_TURN), (*_SHIFT, *_TURN)),
 }
 
 
-def mirror_of(env_id: str, observation: str) -> Mirror:
-    """The mirror symmetry of an environment; raises `InputError` where none is known for what is observed."""
+def mirror_of(env_id: str) -> Mirror:
+    """The mirror symmetry of an environment; raises `InputError` where none is known."""
     name = env_id.removeprefix("fosp/").removeprefix("franka:")
     found = next((mirror for prefix, mirror in _MIRRORS.items() if name.startswith(prefix)), None)
-    if found is None or (observation != "image" and not found.vector_sign):
-        raise InputError(
-            f"Setting training.mirror is on, but no mirror symmetry is known of {env_id} with observation "
-            f"'{observation}': turn it off."
-        )
+    if found is None:
+        raise InputError(f"Setting training.mirror is on, but no mirror symmetry is known of {env_id}: turn it off.")
     return found
 
 
@@ -44,7 +46,10 @@ def mirrored(batch: dict[str, Tensor], which: Tensor, mirror: Mirror) -> dict[st
     if "image" in batch:  # (B, T, H, W, C)
         changed["image"] = batch["image"].flip(-2)
     if "vector" in batch:
-        changed["vector"] = batch["vector"] * torch.tensor(mirror.vector_sign, device=device)
+        vector, first = batch["vector"], len(mirror.vector_sign)
+        entries = vector[..., :first] * torch.tensor(mirror.vector_sign, device=device)
+        rings = [ring.flip(-1) for ring in vector[..., first:].split(BINS, -1)]
+        changed["vector"] = torch.cat([entries, *rings], -1)
     return {
         key: torch.where(which.view(-1, *[1] * (value.dim() - 1)), changed[key], value) for key, value in batch.items()
     }

@@ -160,7 +160,7 @@ ONLINE_ONLY = (
 )
 """Settings that offline training never reads: pretraining without them is the full method's."""
 
-MODEL_SETTINGS = ("env.", "world_model.", "training.mirror")
+MODEL_SETTINGS = ("env.", "world_model.", "training.mirror", "training.cooldown")
 """How the names of settings begin that decide what a shared world model becomes."""
 
 ABLATIONS: dict[str, dict[str, Any]] = {

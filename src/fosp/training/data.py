@@ -54,7 +54,7 @@ def draw(replay: Replay, config: Config, rows: int, sampler: np.random.Generator
     if not config.training.mirror:
         return batch
     which = torch.from_numpy(sampler.random(rows) < 0.5).to(replay.device)
-    return mirrored(batch, which, mirror_of(config.env.id, config.env.observation))
+    return mirrored(batch, which, mirror_of(config.env.id))
 
 
 def _wanted(dataset: Dataset, observation: str) -> ObservationSpec:

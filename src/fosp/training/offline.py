@@ -36,6 +36,12 @@ def prepare(config: Config) -> None:
     torch.set_float32_matmul_precision("high" if low else "highest")
 
 
+def step_share(update: int, total: int, cooldown: float) -> float:
+    """How large the step of update number 0, 1, ... of `total` is, against the learning rate: 1, and linearly less over
+    the last `cooldown` of them (a share), so that the one after the last would be 0."""
+    return min(1.0, (total - update) / max(1.0, cooldown * total))
+
+
 def claim_run(run: Path, config: Config, resume: bool) -> Config:
     """Make `run`, or read the settings of the one to resume.
 
@@ -167,6 +173,9 @@ def _train(
         if update >= total:
             return
         ready = agent.model_fixed or update >= training.model_updates
+        if training.cooldown:
+            for optimiser in agent.optimisers.values():
+                optimiser.scale(step_share(update, total, training.cooldown))
         batch = draw(replay, agent.config, rows, sampler)
         metrics.add(learn(batch) if ready else learn_model(batch))
         loop["update"] = update = update + 1
