@@ -239,7 +239,7 @@ class TrainingConfig:
     compared on one model; empty: it is learned. Fine-tuning always learns it."""
     cooldown: float = 0.0
     """Share of the offline updates, the last ones, over which every step size falls to nothing: networks that small
-    batches push about come to rest. Fine-tuning has its step sizes from the settings again. 0: none, as in the paper."""
+    batches push about come to rest. Fine-tuning has its own step sizes. 0: none, as in the paper."""
     mirror: bool = False
     """Show every other sequence in the mirror, left and right exchanged: twice the data, where the task has this
     symmetry (SafeReach, the Point). Not in the paper."""
