@@ -15,13 +15,14 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from fosp.agents.base import Mode
+from fosp.agents.base import Mode, in_bfloat16
 from fosp.agents.dreamer import Dreamer
 from fosp.agents.imagination import Dream
 from fosp.models.critics import ValueCritic
 from fosp.models.lagrangian import Multiplier, PIDMultiplier, discounted_budget
 from fosp.models.planning import constrained_score, cross_entropy_plan
 from fosp.models.rssm import Latent, repeat
+from fosp.models.sparse import SparseLatent, SparsePrior
 from fosp.models.weights import Scale
 from fosp.models.world_model import Metrics
 
@@ -68,7 +69,8 @@ class SafeDreamer(Dreamer):
             (c.plan_iterations, rows, c.plan_samples - own, *shape[1:]), generator=generator, device=self.device
         )
         # Plans are ranked among random ones: what bfloat16 rounds away is far less than they differ by.
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=c.plan_bfloat16):
+        low = c.plan_bfloat16 and in_bfloat16("auto", self.device)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=low):
             return cross_entropy_plan(
                 lambda plans: self.rank(start, plans, generator),
                 torch.zeros(shape, device=self.device),
@@ -92,34 +94,31 @@ class SafeDreamer(Dreamer):
     def rank(self, start: Latent, plans: Tensor, generator: torch.Generator) -> Tensor:
         """How good plans (N, S, H, A) are, (N, S): all of them are imagined at once, and judged step by step, while
         what a step consists of is still in the processor's cache."""
-        c, model = self.config.safe_dreamer, self.world_model
+        c, gamma = self.config.safe_dreamer, self.config.behaviour.gamma
         rows, count, horizon, _ = plans.shape
-        actions = plans.flatten(0, 1).transpose(0, 1)  # (H, N * S, A)
-        if torch.is_autocast_enabled(self.device.type):
-            actions = actions.to(torch.get_autocast_dtype(self.device.type))
-        noise = self.noise(*model.rssm.noise_shape(horizon, rows * count), generator=generator)
-        state = repeat(start, count)
+        low = torch.is_autocast_enabled(self.device.type)
+        dtype = torch.get_autocast_dtype(self.device.type) if low else plans.dtype
+        prior = SparsePrior(self.world_model, dtype)
+        actions = plans.flatten(0, 1).transpose(0, 1).to(dtype)  # (H, N * S, A)
+        noise = self.noise(*self.world_model.rssm.noise_shape(horizon, rows * count), generator=generator)
+        state = prior.start(start, count)
         value = cost = torch.zeros(rows * count, device=self.device)
         with torch.compiler.set_stance("default"):  # acting is not compiled otherwise (`uncompiled`)
             for h in range(horizon):
-                state, reward, step_cost = self.foresee(state, actions[h], noise[h])
-                value = value + self.config.behaviour.gamma**h * reward
+                state, reward, step_cost = self.foresee(prior, state, actions[h], noise[h])
+                value = value + gamma**h * reward
                 cost = cost + step_cost  # within the plan, as the budget is
-        value = value + self.config.behaviour.gamma ** (horizon - 1) * self.critic.value(state.features)
+        value = value + gamma ** (horizon - 1) * self.critic.value(state.features(prior.entries))
         objective = value
         if c.variant == "osrp_lag":
             objective = value - self.multiplier.multiplier * cost
         return constrained_score(objective.view(rows, count), cost.view(rows, count), self.plan_budget, c.plan_elites)
 
-    def foresee(self, state: Latent, action: Tensor, noise: Tensor) -> tuple[Latent, Tensor, Tensor]:
-        """A step of N plans: the state that it leads to, its reward and its cost, each (N,).
-
-        What products read is rounded to the actions' type once, not by every product.
-        """
-        h, z = self.world_model.rssm.imagine_step(state, action, noise)
-        state = Latent(h, z.to(action.dtype))  # ones and zeros: exact
-        features = torch.cat([h.to(action.dtype), state.z], -1)
-        return state, self.world_model.reward(features), self.world_model.cost(features)
+    def foresee(
+        self, prior: SparsePrior, state: SparseLatent, action: Tensor, noise: Tensor
+    ) -> tuple[SparseLatent, Tensor, Tensor]:
+        """A step of all plans."""
+        return prior.step(state, action, noise)
 
     def compile_losses(self) -> None:
         """Compile a step of planning as well, for as many plans as there are in an iteration."""

@@ -92,6 +92,11 @@ def mix_uniform(logits: Tensor, share: float) -> Tensor:
     return (1 - share) * torch.softmax(logits.float(), -1) + share / logits.shape[-1]
 
 
+def sample_class(p: Tensor, noise: Tensor) -> Tensor:
+    """Numbers of classes drawn from probabilities (..., S, K) by uniform noise (..., S), (..., S)."""
+    return (p.cumsum(-1) <= noise.unsqueeze(-1)).sum(-1).clamp(max=p.shape[-1] - 1)
+
+
 def sample_one_hot(p: Tensor, noise: Tensor) -> Tensor:
     """One-hot sample with straight-through gradients.
 
@@ -99,8 +104,7 @@ def sample_one_hot(p: Tensor, noise: Tensor) -> Tensor:
         p: probabilities (..., S, K).
         noise: uniform numbers in [0, 1), (..., S): one per categorical, used on the cumulative distribution.
     """
-    index = (p.detach().cumsum(-1) <= noise.unsqueeze(-1)).sum(-1, keepdim=True).clamp(max=p.shape[-1] - 1)
-    hard = torch.zeros_like(p).scatter_(-1, index, 1.0)
+    hard = torch.zeros_like(p).scatter_(-1, sample_class(p.detach(), noise).unsqueeze(-1), 1.0)
     return hard + p - p.detach() if p.requires_grad else hard
 
 
