@@ -80,6 +80,24 @@ def test_numbers_that_change_between_replays_count():
     assert first == pytest.approx(50.0, abs=1.0)
 
 
+def test_replays_take_steps_of_the_size_that_counts_then():
+    agent = tiny_agent({}, spaces=SPACES, device=GPU)
+    update = captured(agent, agent.update)
+    data = batches(6, GPU)
+    for batch in data:
+        update(batch)
+    learned = list(agent.world_model.parameters()) + list(agent.actor.parameters())
+    before = [p.detach().clone() for p in learned]
+    for optimiser in agent.optimisers.values():
+        optimiser.scale(0.0)
+    update(data[0])
+    assert all(torch.equal(p, old) for p, old in zip(learned, before, strict=True))
+    for optimiser in agent.optimisers.values():
+        optimiser.scale(1.0)
+    update(data[0])
+    assert any(not torch.equal(p, old) for p, old in zip(learned, before, strict=True))
+
+
 def test_the_actor_learns_in_bfloat16_too():
     agent = tiny_agent({"training.precision": "bfloat16"}, spaces=SPACES, device=GPU)
     for batch in batches(1, GPU):
