@@ -125,6 +125,7 @@ SCALES = {
         changes={
             "behaviour.penalty": 1e-3,
             "training.batch_size": 8,
+            "training.cooldown": 0.25,
             "training.offline_updates": 6_000,
             "training.model_updates": 0,
             "training.evaluation_episodes": 5,
@@ -205,7 +206,6 @@ FROM_VECTORS = {
     "world_model.vector_bins": 16,
     "world_model.cost_scale": 10.0,
     "world_model.beta_representation": 0.01,
-    "training.cooldown": 0.25,
     "training.mirror": True,
 }
 """Settings of every run from vectors, whose models miss costs without (docs/results.md)."""
@@ -278,8 +278,8 @@ def _learning(observation: Literal["image", "vector"]) -> tuple[Row, ...]:
     )  # fmt: skip
 
 
-FORESEEN = CANDIDATES | {"behaviour.lookahead": 5, "behaviour.price": 2.0}
-"""Each followed in the world model before it is judged, and at first at a price at which few episodes have a cost."""
+FORESEEN = CANDIDATES | {"behaviour.lookahead": 5, "behaviour.price_rate": 0.02}
+"""Each followed in the world model before it is judged, at a price that one episode moves less."""
 
 
 def _careful() -> tuple[Row, ...]:
