@@ -282,6 +282,12 @@ FORESEEN = CANDIDATES | {"behaviour.lookahead": 5, "behaviour.price_rate": 0.02}
 """Each followed in the world model before it is judged, at a price that one episode moves less."""
 
 
+GENTLY = {f"{part}_learning_rate": 1e-4 for part in ("behaviour.actor", "behaviour.critic", "behaviour.reach")} | {
+    "world_model.learning_rate": 1e-4
+}
+"""Step sizes of a fine-tuning that is not to shake what has come to rest."""
+
+
 def _careful() -> tuple[Row, ...]:
     """Fine-tuning from vectors with candidates that are followed in the model, whole and without what they build on."""
     variants: dict[str, dict[str, Any]] = {
@@ -293,7 +299,7 @@ def _careful() -> tuple[Row, ...]:
     }
     return tuple(
         Row(group="From vectors", label=label, observation="vector", changes=FROM_VECTORS | changes, frames=2,
-            marks=(0, 1), model_changes={"training.batch_size": 16}, online={"world_model.learning_rate": 1e-4})
+            marks=(0, 1), model_changes={"training.batch_size": 16}, online=GENTLY)
         for label, changes in variants.items()
     )  # fmt: skip
 
