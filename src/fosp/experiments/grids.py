@@ -125,6 +125,7 @@ SCALES = {
         changes={
             "behaviour.penalty": 1e-3,
             "training.batch_size": 8,
+            "training.cooldown": 0.25,
             "training.offline_updates": 6_000,
             "training.model_updates": 0,
             "training.evaluation_episodes": 5,
@@ -200,8 +201,14 @@ def _compared(env: str, **more: Any) -> tuple[Row, ...]:
     return (*ours, *theirs)
 
 
-FROM_VECTORS = {"world_model.foresight": 5}
-"""Settings of every run from vectors, whose imagined costs are half of the true ones without (docs/results.md)."""
+FROM_VECTORS = {
+    "world_model.foresight": 5,
+    "world_model.vector_bins": 16,
+    "world_model.cost_scale": 10.0,
+    "world_model.beta_representation": 0.01,
+    "training.mirror": True,
+}
+"""Settings of every run from vectors, whose models miss costs without (docs/results.md)."""
 
 
 CANDIDATES = {
@@ -271,8 +278,14 @@ def _learning(observation: Literal["image", "vector"]) -> tuple[Row, ...]:
     )  # fmt: skip
 
 
-FORESEEN = CANDIDATES | {"behaviour.lookahead": 5, "behaviour.price": 2.0}
-"""Each followed in the world model before it is judged, and at first at a price at which few episodes have a cost."""
+FORESEEN = CANDIDATES | {"behaviour.lookahead": 5, "behaviour.price_rate": 0.02}
+"""Each followed in the world model before it is judged, at a price that one episode moves less."""
+
+
+GENTLY = {f"{part}_learning_rate": 1e-4 for part in ("behaviour.actor", "behaviour.critic", "behaviour.reach")} | {
+    "world_model.learning_rate": 1e-4
+}
+"""Step sizes of a fine-tuning that is not to shake what has come to rest."""
 
 
 def _careful() -> tuple[Row, ...]:
@@ -286,7 +299,7 @@ def _careful() -> tuple[Row, ...]:
     }
     return tuple(
         Row(group="From vectors", label=label, observation="vector", changes=FROM_VECTORS | changes, frames=2,
-            marks=(0, 1), model_changes={"training.batch_size": 16})
+            marks=(0, 1), model_changes={"training.batch_size": 16}, online=GENTLY)
         for label, changes in variants.items()
     )  # fmt: skip
 
