@@ -125,7 +125,6 @@ SCALES = {
         changes={
             "behaviour.penalty": 1e-3,
             "training.batch_size": 8,
-            "training.cooldown": 0.25,
             "training.offline_updates": 6_000,
             "training.model_updates": 0,
             "training.evaluation_episodes": 5,
@@ -206,6 +205,7 @@ FROM_VECTORS = {
     "world_model.vector_bins": 16,
     "world_model.cost_scale": 10.0,
     "world_model.beta_representation": 0.01,
+    "training.cooldown": 0.25,
     "training.mirror": True,
 }
 """Settings of every run from vectors, whose models miss costs without (docs/results.md)."""
