@@ -200,7 +200,7 @@ def _compared(env: str, **more: Any) -> tuple[Row, ...]:
     return (*ours, *theirs)
 
 
-FROM_VECTORS = {
+FROM_VECTORS: dict[str, Any] = {
     "world_model.foresight": 5,
     "world_model.vector_bins": 16,
     "world_model.cost_scale": 10.0,
@@ -282,8 +282,11 @@ FORESEEN = CANDIDATES | {"behaviour.lookahead": 5, "behaviour.price_rate": 0.02}
 """Each followed in the world model before it is judged, at a price that one episode moves less."""
 
 
-GENTLY = {f"{part}_learning_rate": 1e-4 for part in ("behaviour.actor", "behaviour.critic", "behaviour.reach")} | {
-    "world_model.learning_rate": 1e-4
+GENTLY = {
+    "world_model.learning_rate": 1e-4,
+    "behaviour.actor_learning_rate": 1e-4,
+    "behaviour.critic_learning_rate": 1e-4,
+    "behaviour.reach_learning_rate": 1e-4,
 }
 """Step sizes of a fine-tuning that is not to shake what has come to rest."""
 
