@@ -156,7 +156,7 @@ def test_values_of_reward_and_cost_equal_value_iteration(reward_expectile, cost_
         parts = [agent.critic_loss(critic, data, dream, real, dreamt, unused) for critic, _, _, real, dreamt in signals]
         return sum(value + q for value, q, _ in parts)
 
-    train(agent, [agent.reward_critic, agent.cost_critic], loss, 350)
+    train(agent, [agent.reward_critic, agent.cost_critic], loss, 700)
     states = one_hot(np.arange(TERMINAL), size)
     for critic, signal, kappa, _, _ in signals:
         value, q = exact_values(signal, kappa)
