@@ -263,11 +263,22 @@ def test_a_shared_model_may_learn_from_more_than_its_agent():
 
 def test_a_shared_model_may_be_trained_otherwise_than_its_agents():
     stages = {stage.name: stage for stage in expand(find(["careful"]), "laptop", seeds=[0])}
-    (model,) = named(stages.values(), WorldModel)
-    assert stages[model].config.training.batch_size == 16
+    models = {name: stages[name].config.training.batch_size for name in named(stages.values(), WorldModel)}
+    assert sorted(models.values()) == [8, 16]
     agents = [stage for stage in stages.values() if isinstance(stage, Pretrain | Finetune)]
     assert {stage.config.training.batch_size for stage in agents} == {8}
-    assert all("model_batch_size=16" in stage.name for stage in agents)  # none is taken for one on the usual model
-    # Two agents are pretrained, with and without reachability; all else is fine-tuning from the former.
+    of_vectors = [stage for stage in agents if stage.config.env.observation == "vector"]
+    assert all("model_batch_size=16" in stage.name for stage in of_vectors)  # none is taken for one on the usual model
+    # Of each observation four are pretrained, whole and without three components; all else starts from the whole one.
     sources = [stage.after[0] for stage in agents if isinstance(stage, Finetune)]
-    assert sorted(sources.count(source) for source in set(sources)) == [1, 4]
+    assert sorted(sources.count(source) for source in set(sources)) == [1] * 6 + [4] * 2
+
+
+def test_a_longer_fine_tuning_is_not_taken_for_the_usual_one():
+    names = [
+        stage.name
+        for grid in ("learning", "careful")
+        for stage in expand(find([grid]), "laptop", only=["fosp-PointGoal1-image-online"])
+        if isinstance(stage, Finetune)
+    ]
+    assert names == ["runs/fosp-PointGoal1-image-online-seed0", "runs/fosp-PointGoal1-image-online-frames=2-seed0"]

@@ -121,8 +121,10 @@ def runs(row: Row, scale: str, seed: int) -> Runs:
     )
     if row.phases == "offline":
         return Runs(offline, None)
+    elsewhere = f"-to-{short(row.target)}" if row.target else ""
+    longer = f"-frames={row.frames:g}" if row.frames > 1 else ""
     online = Finetune(
-        name=f"runs/{_name(row)}{f'-to-{short(row.target)}' if row.target else ''}-online-seed{seed}",
+        name=f"runs/{_name(row)}{elsewhere}-online{longer}-seed{seed}",
         after=(offline.name,),
         config=_online(row, scale, seed, row.target or row.env),
         episodes=episodes,
