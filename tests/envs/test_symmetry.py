@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from fosp.config import Config, change
+from fosp.config import change, preset
 from fosp.data.replay import Replay
 from fosp.envs import make_env
 from fosp.envs.navigation.lidar import lidar
@@ -89,7 +89,7 @@ def test_half_of_the_sequences_are_mirrored_whole_and_the_rest_is_as_it_was():
         }
     )
     replay.add(episode)
-    config = change(Config(), {"training.sequence_length": 4, "training.mirror": True})
+    config = change(preset("test"), {"training.sequence_length": 4, "training.mirror": True})
     plain = draw(replay, change(config, {"training.mirror": False}), 200, np.random.default_rng(5))
     batch = draw(replay, config, 200, np.random.default_rng(5))
     same = (batch["image"] == plain["image"]).flatten(1).all(1)

@@ -20,7 +20,8 @@ def model(**changes: float) -> WorldModel:
     torch.manual_seed(0)
     sizes = {"deterministic": 16, "latents": 4, "classes": 4, "units": 16, "vector_layers": 1, "head_layers": 1}
     weights = {"cost_weight": 10.0, "beta_dynamics": 0.5, "beta_representation": 0.1}
-    return WorldModel(WorldModelConfig(**(sizes | weights | changes)), SPACES, 1)
+    plain = {"vector_bins": 0, "foresight": 0, "cost_scale": 1.0}
+    return WorldModel(WorldModelConfig(**(sizes | weights | plain | changes)), SPACES, 1)
 
 
 def loss_of(world_model: WorldModel, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:

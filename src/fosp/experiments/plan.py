@@ -11,7 +11,6 @@ from fosp.config import Config, change, env_config, preset
 from fosp.envs.behaviours import BEHAVIOURS
 from fosp.errors import InputError
 from fosp.experiments.grids import (
-    FROM_VECTORS,
     GRIDS,
     MODEL_SETTINGS,
     ONLINE_ONLY,
@@ -189,8 +188,6 @@ def _name(row: Row) -> str:
     """Agent, task, observation, and whatever is not as usual."""
     parts = [row.agent, short(row.env), row.observation]
     usual, data = (TRAJECTORIES, TELEOPERATED) if row.env == "SafeReach-v0" else ({}, STANDARD)
-    if row.observation == "vector":
-        usual = usual | FROM_VECTORS
     parts += [f"{name.rpartition('.')[2]}={value}" for name, value in row.changes.items() if usual.get(name) != value]
     parts += [f"model_{name.rpartition('.')[2]}={value}" for name, value in row.model_changes.items()]
     if row.data != data:
