@@ -243,7 +243,7 @@ class TrainingConfig:
     batches push about come to rest. Fine-tuning has its own step sizes. 0: none, as in the paper."""
     mirror: bool = False
     """Show every other sequence in the mirror, left and right exchanged: twice the data, where the task has this
-    symmetry (SafeReach, the Point). Not in the paper."""
+    symmetry (SafeReach; the Point where nothing stands in a fixed place). Not in the paper."""
     online_frames: int = 50_000
     """Environment frames of online training."""
     prefill_episodes: int = 5

@@ -10,6 +10,7 @@ from fosp.cli import main
 from fosp.config import flatten, preset
 from fosp.envs import list_envs, make_env
 from fosp.envs.behaviours import make_behaviour
+from fosp.envs.symmetry import mirror_of
 from fosp.errors import InputError
 from fosp.experiments import grids
 from fosp.experiments.grids import ABLATIONS, GRIDS, SCALES, STANDARD, Grid, Row
@@ -282,3 +283,14 @@ def test_a_longer_fine_tuning_is_not_taken_for_the_usual_one():
         if isinstance(stage, Finetune)
     ]
     assert names == ["runs/fosp-PointGoal1-image-online-seed0", "runs/fosp-PointGoal1-image-online-frames=2-seed0"]
+
+
+def test_every_training_that_learns_in_the_mirror_has_a_task_with_this_symmetry():
+    mirrored = set()
+    for name in GRIDS:
+        for stage in expand(find([name]), "laptop", seeds=[0]):
+            if isinstance(stage, Pretrain | WorldModel | Finetune) and stage.config.training.mirror:
+                mirror_of(stage.config.env.id)
+                mirrored.add(stage.config.env.id)
+    assert "SafetyPointGoal1-v0" in mirrored
+    assert not mirrored & {"SafetyCarGoal2-v0", "SafetyPointRace2-v0", "SafetyPointBuildingGoal1-v0"}

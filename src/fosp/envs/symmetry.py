@@ -29,10 +29,20 @@ _MIRRORS = {
 }
 
 
+_FIXED = ("SafetyPointRace", "SafetyPointBuilding")  # walls and machines stand where they stand, left and right
+
+
+def find_mirror(env_id: str) -> Mirror | None:
+    """The mirror symmetry of an environment, None where none is known."""
+    name = env_id.removeprefix("fosp/").removeprefix("franka:")
+    if name.startswith(_FIXED):
+        return None
+    return next((mirror for prefix, mirror in _MIRRORS.items() if name.startswith(prefix)), None)
+
+
 def mirror_of(env_id: str) -> Mirror:
     """The mirror symmetry of an environment; raises `InputError` where none is known."""
-    name = env_id.removeprefix("fosp/").removeprefix("franka:")
-    found = next((mirror for prefix, mirror in _MIRRORS.items() if name.startswith(prefix)), None)
+    found = find_mirror(env_id)
     if found is None:
         raise InputError(f"Setting training.mirror is on, but no mirror symmetry is known of {env_id}: turn it off.")
     return found

@@ -107,6 +107,8 @@ class Scale:
     model_updates: int = 0
     """Updates of one world model for each dataset and seed, on which all agents are then pretrained; 0: each agent
     learns its own, as in the paper."""
+    mirror: bool = False
+    """Whether tasks that are the same in the mirror are learned from both sides."""
     changes: Mapping[str, Any] = field(default_factory=dict)
     online: Mapping[str, Any] = field(default_factory=dict)
     """Settings of online training only: changing them leaves what was pretrained as it is."""
@@ -122,10 +124,10 @@ SCALES = {
         evaluations=4,
         episodes=20,
         model_updates=12_000,
+        mirror=True,
         changes={
             "behaviour.penalty": 1e-3,
             "training.batch_size": 8,
-            "training.mirror": True,
             "training.offline_updates": 6_000,
             "training.model_updates": 0,
             "training.evaluation_episodes": 5,

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from fosp.agents import AGENTS
 from fosp.config import Config, change, env_config, preset
 from fosp.envs.behaviours import BEHAVIOURS
+from fosp.envs.symmetry import find_mirror
 from fosp.errors import InputError
 from fosp.experiments.grids import (
     GRIDS,
@@ -196,7 +197,12 @@ def _name(row: Row) -> str:
 
 
 def _config(row: Row, scale: str, seed: int, env: str, online: bool = False) -> Config:
-    usual = {"agent": row.agent, "seed": seed, "env": dataclasses.replace(env_config(env), observation=row.observation)}
+    usual = {
+        "agent": row.agent,
+        "seed": seed,
+        "env": dataclasses.replace(env_config(env), observation=row.observation),
+        "training.mirror": SCALES[scale].mirror and find_mirror(env) is not None,
+    }
     return change(change(budget(scale, online), usual), row.changes)
 
 
