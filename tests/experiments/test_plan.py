@@ -100,22 +100,39 @@ def test_pretraining_is_shared_where_only_fine_tuning_differs():
     assert "runs/fosp-PointGoal1-image-offline-seed0" in named(stages, Pretrain)
     sources = {stage.name: stage.after[0] for stage in stages if isinstance(stage, Finetune)}
     assert (
-        sources["runs/fosp-PointGoal1-image-expansion=False-online-seed0"]
-        == (sources["runs/fosp-PointGoal1-image-to-PointGoal2-online-seed0"])
+        sources["runs/fosp-PointGoal1-image-expansion=False-online-frames=2-seed0"]
+        == sources["runs/fosp-PointGoal1-image-online-seed0"]
+        == sources["runs/fosp-PointGoal1-image-to-PointGoal2-online-seed0"]
     )
     ablated = next(stage for stage in stages if "reachability=False-online" in stage.name)
     assert not ablated.config.behaviour.reachability
     assert "reachability=False" in ablated.after[0]
 
 
-def test_table1_from_vectors_shares_its_runs_with_learning_and_has_no_figures_of_the_paper():
+def test_table1_from_vectors_shares_its_pretraining_with_learning_and_has_no_figures_of_the_paper():
     only = ["PointGoal1-vector"]
     table1, learning = (
-        set(named(expand(find([name]), "laptop", only=only), Finetune)) for name in ("table1", "learning")
+        set(named(expand(find([name]), "laptop", only=only), Pretrain)) for name in ("table1", "learning")
     )
-    assert "runs/fosp-PointGoal1-vector-online-seed0" in table1 & learning
-    assert "runs/recovery_rl-PointGoal1-vector-online-seed0" in table1 - learning
+    assert "runs/fosp-PointGoal1-vector-model_batch_size=16-offline-seed0" in table1 & learning
+    assert "runs/recovery_rl-PointGoal1-vector-model_batch_size=16-offline-seed0" in table1 - learning
     assert not any(row.reported for row in GRIDS["table1"].rows if row.observation == "vector")
+
+
+def test_only_fine_tuning_takes_the_small_steps_of_the_scale():
+    def rates(stage):
+        config = stage.config
+        behaviour = config.behaviour
+        return (
+            config.world_model.learning_rate,
+            *(getattr(behaviour, f"{which}_learning_rate") for which in ("actor", "critic", "reach")),
+        )
+
+    stages = expand(find(["table1", "table5"]), "laptop", only=["fosp-PointGoal1-image-"])
+    assert {rates(stage) for stage in stages if isinstance(stage, Finetune)} == {(1e-4,) * 4}
+    others = [stage for stage in stages if isinstance(stage, Pretrain | WorldModel | Train)]
+    assert {type(stage) for stage in others} == {Pretrain, WorldModel, Train}
+    assert {rates(stage) for stage in others} == {(1e-3, 3e-4, 3e-4, 3e-4)}
 
 
 def test_where_the_scale_says_so_all_agents_of_one_dataset_and_seed_stand_on_one_world_model():
@@ -199,7 +216,7 @@ def test_an_agent_entered_among_the_methods_takes_the_place_of_its_row_from_the_
 
 def test_only_keeps_rows_by_the_names_of_their_runs():
     stages = expand(find(["learning"]), "laptop", only=["bc-PointGoal1-vector"])
-    assert named(stages, Evaluated) == ["runs/bc-PointGoal1-vector-offline-seed0"]
+    assert named(stages, Evaluated) == ["runs/bc-PointGoal1-vector-model_batch_size=16-offline-seed0"]
     assert len(named(stages, Collect)) == len(STANDARD)
 
 
@@ -242,6 +259,7 @@ def test_safereach_is_fine_tuned_by_forty_trajectories_on_unseen_tasks():
         assert config.training.evaluate_at == (0, 40 * 80 // 2)
         assert stage.updates == 40 * config.training.updates_per_episode == 40 * 30
         assert config.world_model.learning_rate == 1e-4
+        assert config.behaviour.actor_learning_rate == config.behaviour.critic_learning_rate == 3e-4
         assert stage.after == tuned[0].after  # one pretrained agent for all
     learned = [stage for stage in stages if isinstance(stage, Pretrain | WorldModel)]
     assert {stage.config.world_model.learning_rate for stage in learned} == {1e-3}  # the lower one is for online only
@@ -263,7 +281,7 @@ def test_a_shared_model_may_learn_from_more_than_its_agent():
 
 
 def test_a_shared_model_may_be_trained_otherwise_than_its_agents():
-    stages = {stage.name: stage for stage in expand(find(["careful"]), "laptop", seeds=[0])}
+    stages = {stage.name: stage for stage in expand(find(["learning"]), "laptop", seeds=[0])}
     models = {name: stages[name].config.training.batch_size for name in named(stages.values(), WorldModel)}
     assert sorted(models.values()) == [8, 16]
     agents = [stage for stage in stages.values() if isinstance(stage, Pretrain | Finetune)]
@@ -278,7 +296,7 @@ def test_a_shared_model_may_be_trained_otherwise_than_its_agents():
 def test_a_longer_fine_tuning_is_not_taken_for_the_usual_one():
     names = [
         stage.name
-        for grid in ("learning", "careful")
+        for grid in ("table1", "learning")
         for stage in expand(find([grid]), "laptop", only=["fosp-PointGoal1-image-online"])
         if isinstance(stage, Finetune)
     ]

@@ -126,7 +126,7 @@ def runs(row: Row, scale: str, seed: int) -> Runs:
     online = Finetune(
         name=f"runs/{_name(row)}{elsewhere}-online{longer}-seed{seed}",
         after=(offline.name,),
-        config=_online(row, scale, seed, row.target or row.env),
+        config=_online(row, scale, seed, row.target or row.env, SCALES[scale].finetuning),
         episodes=episodes,
     )
     return Runs(offline, online)
@@ -212,8 +212,8 @@ def _offline(row: Row, scale: str, seed: int) -> Config:
     return change(config, {"training.evaluate_every": max(1, every)})
 
 
-def _online(row: Row, scale: str, seed: int, env: str) -> Config:
-    config = change(_config(row, scale, seed, env, online=True), row.online)
+def _online(row: Row, scale: str, seed: int, env: str, usual: Mapping[str, Any] | None = None) -> Config:
+    config = change(_config(row, scale, seed, env, online=True), {**(usual or {}), **row.online})
     budget = config.training.online_frames
     marks = tuple(round(mark * budget) for mark in row.marks if mark < row.frames)
     frames = round(row.frames * budget)
