@@ -275,7 +275,8 @@ def test_the_demo_runs_through_and_a_second_call_repeats_nothing(tmp_path, monke
     monkeypatch.setattr(demo_module, "EVALUATION_EPISODES", 2)
     monkeypatch.setattr(demo_module, "WORKERS", 1)
     monkeypatch.setattr(demo_module, "PRESET", "test")
-    monkeypatch.setattr(demo_module, "OFFLINE_UPDATES", {"fosp": 2, "bc": 2})
+    monkeypatch.setattr(demo_module, "MODEL_UPDATES", 2)
+    monkeypatch.setattr(demo_module, "UPDATES", {"bc": 2, "fosp": 2})
     changes = {"online_frames": 20, "checkpoint_every": 2, "batch_size": 2, "sequence_length": 4}
     monkeypatch.setattr(demo_module, "TRAINING", demo_module.TRAINING | changes)
     assert run("demo", "--out", tmp_path / "demo", "--device", "cpu") == 0

@@ -154,19 +154,19 @@ class BehaviourConfig:
     multiplier: float = 0.01
     """lambda_p at the start (Eq. 17)."""
     multiplier_limit: float = 8.0
-    """Largest lambda_p (0: none, as in the preset paper). Costs in the data keep V_c above 0, so that without a limit
-    the multiplier climbs as long as training lasts, until nothing but standing still is cheap enough."""
-    cost_limit: float = 0.0
+    """Largest lambda_p that Eq. 27 climbs to (0: none, as in the preset paper). Costs in the data keep V_c above 0, so
+    that without a limit it climbs as long as training lasts, until nothing but standing still is cheap enough."""
+    cost_limit: float = 1.0
     """Cost that an episode may have online: the multiplier climbs or falls by how far the robot's own episodes are
-    above or below it (dual ascent). 0: Eq. 27 on V_c, by which it only climbs, since V_c is never 0."""
+    above or below it (dual ascent). 0, the paper's: Eq. 27 on V_c, by which it only climbs, since V_c is never 0."""
     cost_limit_rate: float = 0.1
     """How far the multiplier moves for an excess of 1 in an episode (cost_limit > 0)."""
     excess_limit: float = 0.0
     """Largest excess of one episode that counts there (0: none): a robot that once is stuck where it costs would stand
     still for a hundred episodes after it."""
-    penalty: float = 5e-4
+    penalty: float = 1e-3
     """mu at the start (Eq. 17): the dial between reward and safety. The multiplier climbs by mu/2 times V_c an update,
-    without end, so that mu goes with the number of updates: the paper's 1e-6 counts on 125,000, this on eight thousand.
+    without end, so that mu goes with the number of updates: the paper's 1e-6 counts on 125,000, this on six thousand.
     docs/results.md shows what 3e-5 to 3e-3 make of reward and cost."""
     penalty_growth: float = 5e-9
     """nu of Eq. 27: relative growth of mu per update."""
@@ -230,20 +230,25 @@ class TrainingConfig:
     """Sequences in a batch."""
     sequence_length: int = 16
     """Steps in a sequence."""
-    offline_updates: int = 12_000
+    offline_updates: int = 18_000
     """Gradient updates before going online."""
-    model_updates: int = 4_000
-    """Of those, the first so many teach the world model alone: cheaper, and nothing is learned from a model that knows
-    nothing yet. 0, as in the presets test and paper: everything learns from the start."""
+    model_updates: int = 12_000
+    """Of those, the first so many teach the world model alone, which then stays as it is while the behaviour learns on
+    it: cheaper, and nothing is learned from a model that knows nothing yet. 0, as in the presets test and paper: both
+    learn from the first update to the last."""
     world_model: str = ""
-    """Run whose world model is taken over and stays as it is offline, so that updates are cheaper and methods can be
-    compared on one model; empty: it is learned. Fine-tuning always learns it."""
+    """Run whose world model is taken over in place of those updates, so that methods can be compared on one model;
+    empty: it is learned. Fine-tuning always goes on learning it."""
     cooldown: float = 0.25
-    """Share of the offline updates, the last ones, over which every step size falls to nothing: networks that small
-    batches push about come to rest. Fine-tuning has its own step sizes. 0: none, as in the paper."""
-    mirror: bool = False
+    """Share of the offline updates, the last ones of the world model's and of the behaviour's, over which step sizes
+    fall to nothing: networks that small batches push about come to rest. 0: none, as in the paper."""
+    finetuning_learning_rate: float = 1e-4
+    """Adam step size of every network in fine-tuning, small since what has come to rest is not to be shaken. 0: each
+    has its own, as offline, which is the paper's."""
+    mirror: Literal["auto", "on", "off"] = "auto"
     """Show every other sequence in the mirror, left and right exchanged: twice the data, where the task has this
-    symmetry (SafeReach; the Point where nothing stands in a fixed place). Not in the paper."""
+    symmetry (SafeReach; the Point where nothing stands in a fixed place). auto: where it is known of the environment.
+    Not in the paper."""
     online_frames: int = 50_000
     """Environment frames of online training."""
     prefill_episodes: int = 5
@@ -364,7 +369,12 @@ PRESETS: dict[str, Config] = {
             deterministic=64, latents=8, classes=8, units=64, cnn_depth=4, head_layers=1, **_AS_IN_THE_PAPER
         ),
         behaviour=BehaviourConfig(
-            units=64, horizon=5, actor_learning_rate=3e-4, critic_learning_rate=3e-4, reach_learning_rate=5e-4
+            units=64,
+            horizon=5,
+            actor_learning_rate=3e-4,
+            critic_learning_rate=3e-4,
+            reach_learning_rate=5e-4,
+            cost_limit=0.0,
         ),
         training=TrainingConfig(
             batch_size=4,
@@ -372,6 +382,8 @@ PRESETS: dict[str, Config] = {
             offline_updates=20,
             model_updates=0,
             cooldown=0.0,
+            finetuning_learning_rate=0.0,
+            mirror="off",
             online_frames=2_000,
             prefill_episodes=1,
             train_ratio=1.0,
@@ -410,6 +422,7 @@ PRESETS: dict[str, Config] = {
             beta_reward=10.0,
             beta_cost=10.0,
             multiplier_limit=0.0,
+            cost_limit=0.0,
             penalty=1e-6,
             expansion_inverse_temperature=10.0,
             expansion_start="fresh",
@@ -422,6 +435,8 @@ PRESETS: dict[str, Config] = {
             offline_updates=125_000,
             model_updates=0,
             cooldown=0.0,
+            finetuning_learning_rate=0.0,
+            mirror="off",
             online_frames=500_000,
             train_ratio=512.0,
             evaluate_every=12_500,

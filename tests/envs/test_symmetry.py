@@ -89,9 +89,19 @@ def test_half_of_the_sequences_are_mirrored_whole_and_the_rest_is_as_it_was():
         }
     )
     replay.add(episode)
-    config = change(preset("test"), {"training.sequence_length": 4, "training.mirror": True})
-    plain = draw(replay, change(config, {"training.mirror": False}), 200, np.random.default_rng(5))
-    batch = draw(replay, config, 200, np.random.default_rng(5))
+    config = change(preset("test"), {"training.sequence_length": 4, "training.mirror": "auto"})
+    assert config.env.id == "SafetyPointGoal1-v0"
+    batch, asked, plain, elsewhere = (
+        draw(replay, change(config, changes), 200, np.random.default_rng(5))
+        for changes in (
+            {},
+            {"training.mirror": "on"},
+            {"training.mirror": "off"},
+            {"env.id": "SafetyCarGoal1-v0"},
+        )
+    )
+    assert torch.equal(batch["image"], asked["image"])
+    assert torch.equal(plain["image"], elsewhere["image"])  # auto, where no mirror is known
     same = (batch["image"] == plain["image"]).flatten(1).all(1)
     flipped = (batch["image"] == plain["image"].flip(3)).flatten(1).all(1)
     assert torch.equal(same, ~flipped)

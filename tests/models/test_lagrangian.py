@@ -111,9 +111,9 @@ def test_a_limit_stops_the_multiplier_and_nothing_else():
     assert float(limited.multiplier) < 0.8
 
 
-def test_dual_ascent_moves_by_the_excess_and_stays_within_its_bounds():
+def test_dual_ascent_moves_by_the_excess_beyond_the_limit_of_eq_27_and_never_below_0():
     module = Multiplier(2.0, 1e-3, 0.0, 3.0)
-    for excess, expected in [(5.0, 2.5), (-1.0, 2.4), (20.0, 3.0), (-50.0, 0.0)]:
+    for excess, expected in [(5.0, 2.5), (-1.0, 2.4), (20.0, 4.4), (-50.0, 0.0)]:
         module.ascend(excess, 0.1)
         assert module.multiplier.item() == pytest.approx(expected)
     assert module.penalty.item() == 1e-3

@@ -121,7 +121,7 @@ def test_finetuning_can_be_evaluated_before_its_first_episode(tmp_path):
     assert all(torch.equal(a[name], b[name]) for name in frozen)
 
 
-def test_at_first_only_the_world_model_learns(tmp_path):
+def test_at_first_only_the_world_model_learns_and_then_only_the_behaviour_on_it(tmp_path):
     dataset = write_dataset(tmp_path / "data", [play(i, None) for i in range(2)])
     agents = {}
     for alone in (0, 2, 3):
@@ -137,6 +137,29 @@ def test_at_first_only_the_world_model_learns(tmp_path):
     assert moved[3] == {"world_model", "reward_bound", "cost_bound"}
     assert moved[0] >= moved[2] >= {"world_model", "actor", "reward_critic", "cost_critic", "reachability"}
     assert not all(torch.equal(agents[0][name], agents[2][name]) for name in agents[0] if "actor" in name)
+    earlier = settings(training__offline_updates=2, training__model_updates=2)
+    pretrain(earlier, [dataset], tmp_path / "model")
+    model = load_file(tmp_path / "model" / "checkpoint" / "model.safetensors")
+    rested = [name for name in model if name.startswith(("agent/world_model.", "optimiser/world_model/"))]
+    assert all(torch.equal(model[name], agents[2][name]) for name in rested)
+
+
+def test_nothing_is_evaluated_before_there_is_a_behaviour(tmp_path):
+    dataset = write_dataset(tmp_path / "data", [play(i, None) for i in range(2)])
+    config = settings(training__offline_updates=4, training__model_updates=2, training__evaluate_every=1)
+    pretrain(config, [dataset], tmp_path / "run")
+    evaluations = [json.loads(line) for line in (tmp_path / "run" / "evaluations.jsonl").read_text().splitlines()]
+    assert [entry["update"] for entry in evaluations] == [3, 4]
+
+
+def test_an_interruption_while_the_behaviour_learns_leaves_the_model_at_rest(tmp_path):
+    dataset = write_dataset(tmp_path / "data", [play(i, None) for i in range(2)])
+    config = settings(training__offline_updates=6, training__model_updates=3, training__cooldown=0.5)
+    pretrain(config, [dataset], tmp_path / "whole")
+    with pytest.raises(Interrupted):
+        pretrain(config, [dataset], tmp_path / "halves", progress=InterruptAfter(4))
+    pretrain(config, [], tmp_path / "halves", resume=True)
+    assert_same_run(tmp_path / "whole", tmp_path / "halves")
 
 
 def test_fine_tuning_keeps_the_multiplier_unless_it_is_set_anew(tmp_path):

@@ -21,14 +21,15 @@ EVALUATION_EPISODES = 10
 """Episodes in each row of the final table."""
 WORKERS = 2
 """Processes that collect and evaluate."""
-OFFLINE_UPDATES = {"fosp": 800, "bc": 800}
-"""Gradient updates offline, by agent."""
+MODEL_UPDATES = 1_000
+"""Gradient updates of the world model on which both agents learn."""
+UPDATES = {"bc": 200, "fosp": 400}
+"""Those of each agent on it."""
 TRAINING: dict[str, Any] = {
     "batch_size": 8,
-    "model_updates": 0,
     "online_frames": 16_000,
     "train_ratio": 16.0,
-    "evaluate_every": 400,
+    "evaluate_every": 200,
     "evaluate_at": (0,),
     "evaluation_episodes": 2,
     "log_every": 10,
@@ -57,12 +58,15 @@ def demo(*, out: Path = Path("demo"), seed: int = 0, device: str = "auto") -> No
     bc, offline, online = runs = [out / name for name in ("bc", "offline", "online")]
     say(f"1. Collect {EPISODES} episodes of {ENVIRONMENT}: {', '.join(BEHAVIOURS)} in turn, pictures of two cameras.")
     gather(out / "dataset", seed)
-    say(f"2. Offline: {OFFLINE_UPDATES['bc']} updates of behaviour cloning, the yardstick.")
+    say(
+        f"2. Offline: {MODEL_UPDATES} updates of a world model, and on it {UPDATES['bc']} of behaviour cloning, the "
+        "yardstick."
+    )
     learn(settings("bc", seed, device), out / "dataset", bc)
-    say(f"3. Offline: {OFFLINE_UPDATES['fosp']} updates of FOSP.")
-    learn(settings("fosp", seed, device), out / "dataset", offline)
+    say(f"3. Offline: {UPDATES['fosp']} updates of FOSP on the same world model.")
+    learn(settings("fosp", seed, device, world_model=bc), out / "dataset", offline)
     say(f"4. Online: {TRAINING['online_frames']} frames of fine-tuning.")
-    adapt(settings("fosp", seed, device), offline, online)
+    adapt(settings("fosp", seed, device, world_model=bc), offline, online)
     say(f"5. Evaluate: {EVALUATION_EPISODES} episodes each, on seeds that no training has seen.")
     judge(runs, device)
     page = write_report(runs, out / "report.html")
@@ -72,11 +76,17 @@ def demo(*, out: Path = Path("demo"), seed: int = 0, device: str = "auto") -> No
     print(f"{(time.monotonic() - begin) / 60:.1f} minutes, at most {peak_gib():.1f} GiB of memory in one process.")
 
 
-def settings(agent: str, seed: int, device: str) -> Config:
-    """The preset on the demo's budget."""
+def settings(agent: str, seed: int, device: str, world_model: Path | None = None) -> Config:
+    """The preset on the demo's budget, on the world model of another run if there is one."""
     base = preset(PRESET)
     env = dataclasses.replace(base.env, id=ENVIRONMENT)
-    training = dataclasses.replace(base.training, **TRAINING, offline_updates=OFFLINE_UPDATES[agent])
+    alone = 0 if world_model else MODEL_UPDATES
+    budget: dict[str, Any] = {
+        "world_model": str(world_model or ""),
+        "model_updates": alone,
+        "offline_updates": alone + UPDATES[agent],
+    }
+    training = dataclasses.replace(base.training, **TRAINING, **budget)
     return dataclasses.replace(base, agent=agent, seed=seed, device=device, env=env, training=training)
 
 

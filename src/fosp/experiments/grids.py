@@ -107,13 +107,9 @@ class Scale:
     model_updates: int = 0
     """Updates of one world model for each dataset and seed, on which all agents are then pretrained; 0: each agent
     learns its own, as in the paper."""
-    mirror: bool = False
-    """Whether tasks that are the same in the mirror are learned from both sides."""
     changes: Mapping[str, Any] = field(default_factory=dict)
     online: Mapping[str, Any] = field(default_factory=dict)
     """Settings of online training only: changing them leaves what was pretrained as it is."""
-    finetuning: Mapping[str, Any] = field(default_factory=dict)
-    """Those of fine-tuning only, on top: what was pretrained is not to be shaken."""
 
 
 SCALES = {
@@ -126,9 +122,7 @@ SCALES = {
         evaluations=4,
         episodes=20,
         model_updates=12_000,
-        mirror=True,
         changes={
-            "behaviour.penalty": 1e-3,
             "training.batch_size": 8,
             "training.offline_updates": 6_000,
             "training.model_updates": 0,
@@ -142,16 +136,9 @@ SCALES = {
             "safe_dreamer.plan_iterations": 4,
         },
         online={
-            "behaviour.cost_limit": 1.0,
             "behaviour.multiplier_limit": 0.0,
             "training.online_frames": 20_000,
             "training.train_ratio": 64.0,
-        },
-        finetuning={
-            "world_model.learning_rate": 1e-4,
-            "behaviour.actor_learning_rate": 1e-4,
-            "behaviour.critic_learning_rate": 1e-4,
-            "behaviour.reach_learning_rate": 1e-4,
         },
     ),
     "paper": Scale(seeds=5, data=1, evaluations=10, episodes=20),
@@ -288,7 +275,6 @@ TELEOPERATED = {"safe-success": 120, "safe-failure": 30, "unsafe-success": 40, "
 TRAJECTORIES = {
     "training.online_frames": 40 * 80,
     "training.evaluation_episodes": 20,
-    "training.mirror": True,
     "training.cooldown": 0.0,
     "world_model.foresight": 0,
     "world_model.vector_bins": 0,
@@ -299,15 +285,14 @@ TRAJECTORIES = {
 
 AFTER_EACH = {
     "training.updates_per_episode": 30,
+    "training.finetuning_learning_rate": 0.0,
     "world_model.learning_rate": 1e-4,
-    "behaviour.actor_learning_rate": 3e-4,
-    "behaviour.critic_learning_rate": 3e-4,
-    "behaviour.reach_learning_rate": 3e-4,
     "behaviour.expansion_model": "own",
     "behaviour.cost_limit": 0.0,
 }
 """Those of its fine-tuning: updates after each trajectory; both actors see by a model that they know; lambda_p stays as
-it is, since with a limit it went from 3 to 28 and outgrew the reward (docs/results.md)."""
+it is, since with a limit it went from 3 to 28 and outgrew the reward (docs/results.md). Step sizes are those that its
+figures were made with."""
 
 FINE_STEPS = {
     "behaviour.advantage": "return",

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 from fosp.agents import AGENTS
 from fosp.config import Config, change, env_config, preset
 from fosp.envs.behaviours import BEHAVIOURS
-from fosp.envs.symmetry import find_mirror
 from fosp.errors import InputError
 from fosp.experiments.grids import (
     GRIDS,
@@ -126,7 +125,7 @@ def runs(row: Row, scale: str, seed: int) -> Runs:
     online = Finetune(
         name=f"runs/{_name(row)}{elsewhere}-online{longer}-seed{seed}",
         after=(offline.name,),
-        config=_online(row, scale, seed, row.target or row.env, SCALES[scale].finetuning),
+        config=_online(row, scale, seed, row.target or row.env),
         episodes=episodes,
     )
     return Runs(offline, online)
@@ -201,7 +200,6 @@ def _config(row: Row, scale: str, seed: int, env: str, online: bool = False) -> 
         "agent": row.agent,
         "seed": seed,
         "env": dataclasses.replace(env_config(env), observation=row.observation),
-        "training.mirror": SCALES[scale].mirror and find_mirror(env) is not None,
     }
     return change(change(budget(scale, online), usual), row.changes)
 
@@ -212,8 +210,8 @@ def _offline(row: Row, scale: str, seed: int) -> Config:
     return change(config, {"training.evaluate_every": max(1, every)})
 
 
-def _online(row: Row, scale: str, seed: int, env: str, usual: Mapping[str, Any] | None = None) -> Config:
-    config = change(_config(row, scale, seed, env, online=True), {**(usual or {}), **row.online})
+def _online(row: Row, scale: str, seed: int, env: str) -> Config:
+    config = change(_config(row, scale, seed, env, online=True), row.online)
     budget = config.training.online_frames
     marks = tuple(round(mark * budget) for mark in row.marks if mark < row.frames)
     frames = round(row.frames * budget)

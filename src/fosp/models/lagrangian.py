@@ -28,7 +28,7 @@ class Multiplier(nn.Module):
     penalty: Tensor
 
     def __init__(self, multiplier: float, penalty: float, growth: float, limit: float = 0.0) -> None:
-        """lambda_p and mu at the start, nu, and the largest lambda_p (0: none)."""
+        """lambda_p and mu at the start, nu, and the largest lambda_p that `update` climbs to (0: none)."""
         super().__init__()
         self.growth, self.limit = growth, limit or math.inf
         self.register_buffer("multiplier", torch.tensor(multiplier, dtype=torch.float64))
@@ -47,8 +47,9 @@ class Multiplier(nn.Module):
 
     @torch.no_grad()
     def ascend(self, excess: float, rate: float) -> None:
-        """Dual ascent on a measured constraint: lambda_p moves by `rate` times the excess of costs over their limit."""
-        self.multiplier.add_(rate * excess).clamp_(0, self.limit)
+        """Dual ascent on a measured constraint: lambda_p moves by `rate` times the excess of costs over their limit,
+        and needs no limit of its own, since it falls again."""
+        self.multiplier.add_(rate * excess).clamp_(min=0)
 
 
 def discounted_budget(limit: float, gamma: float, steps: int) -> float:

@@ -12,7 +12,7 @@ from gymnasium import spaces
 
 from fosp.config import Config, EnvConfig
 from fosp.data import Dataset, DatasetWriter, Episode, ObservationSpec, Replay, load_replay
-from fosp.envs.symmetry import mirror_of, mirrored
+from fosp.envs.symmetry import find_mirror, mirror_of, mirrored
 from fosp.errors import InputError
 from fosp.training.checkpoint import checkpoint_info
 
@@ -49,12 +49,13 @@ def load_offline_replay(
 
 
 def draw(replay: Replay, config: Config, rows: int, sampler: np.random.Generator) -> dict[str, torch.Tensor]:
-    """`rows` training sequences, with `training.mirror` half of them seen in the mirror."""
+    """`rows` training sequences, about half of them seen in the mirror as `training.mirror` says."""
     batch = replay.sample(rows, config.training.sequence_length, sampler)
-    if not config.training.mirror:
+    mirror = {"off": lambda _: None, "auto": find_mirror, "on": mirror_of}[config.training.mirror](config.env.id)
+    if mirror is None:
         return batch
     which = torch.from_numpy(sampler.random(rows) < 0.5).to(replay.device)
-    return mirrored(batch, which, mirror_of(config.env.id))
+    return mirrored(batch, which, mirror)
 
 
 def _wanted(dataset: Dataset, observation: str) -> ObservationSpec:

@@ -95,7 +95,6 @@ def pretrain(
     agent = make_model_based(config, replay.spec, replay.action_size, device)
     agent.see_bounds(replay.reward_max, replay.cost_max)
     if config.training.world_model:
-        agent.model_fixed = True
         if not (resume and has_checkpoint(run)):
             load_world_model(Path(config.training.world_model), agent)
     elif "vector" in agent.spaces:
@@ -153,7 +152,7 @@ def _train(
 ) -> None:
     training = agent.config.training
     total, rows = training.offline_updates, parallel.share_of(training.batch_size)
-    acts = agent.model_fixed or total > training.model_updates  # or else there is no behaviour to evaluate
+    alone = 0 if training.world_model else min(training.model_updates, total)  # updates without a behaviour
     learn, learn_model = captured(agent, agent.update), captured(agent, agent.update_model)
     progress.start(total, "pretrain", loop["update"])
     while True:
@@ -161,7 +160,7 @@ def _train(
         # Before the updates, since a run may have been stopped between a checkpoint and the evaluation due at it.
         due = update == total or (training.evaluate_every > 0 and update % training.evaluate_every == 0)
         if due and loop["evaluated"] < update:
-            if acts and parallel.is_main():
+            if update > alone and parallel.is_main():
                 result = evaluate(agent, agent.config.env, training.evaluation_episodes, count=training.environments)
                 result.append_to(run / "evaluations.jsonl", phase="offline", update=update, frames=0, cost_regret=None)
                 figures = {"evaluation/return": result.reward, "evaluation/cost": result.cost}
@@ -172,12 +171,13 @@ def _train(
             _save(run, agent, loop, sampler)
         if update >= total:
             return
-        ready = agent.model_fixed or update >= training.model_updates
+        agent.model_fixed = bool(training.world_model) or 0 < alone <= update
+        begin, end = (0, alone) if update < alone else (alone, total)
         if training.cooldown:
             for optimiser in agent.optimisers.values():
-                optimiser.scale(step_share(update, total, training.cooldown))
+                optimiser.scale(step_share(update - begin, end - begin, training.cooldown))
         batch = draw(replay, agent.config, rows, sampler)
-        metrics.add(learn(batch) if ready else learn_model(batch))
+        metrics.add(learn_model(batch) if update < alone else learn(batch))
         loop["update"] = update = update + 1
         progress.update()
         if update % training.log_every == 0 or update == total:

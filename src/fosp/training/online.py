@@ -15,7 +15,7 @@ from gymnasium.vector import VectorEnv
 
 from fosp.agents import ON_POLICY, make_model_based, resolve_device
 from fosp.agents.base import Agent, ModelBasedAgent
-from fosp.config import Config, TrainingConfig, change, load_config
+from fosp.config import Config, TrainingConfig, change, flatten, load_config
 from fosp.data.collect import CollectTask
 from fosp.data.replay import Replay
 from fosp.errors import InputError
@@ -81,20 +81,21 @@ def finetune(
         progress: told of every frame.
 
     Raises:
-        InputError: `source`, its data or the run directory cannot be used.
+        InputError: `source`, its data, the run directory or a step size cannot be used.
         Interrupted: SIGINT or SIGTERM arrived; everything is saved.
     """
     if not resume:
         checkpoint_info(source)
         if run.resolve() == source.resolve():
             raise InputError(f"The run directory {run} is the one to start from; give a new one.")
+        check_step_sizes(config, load_config(source / "config.yaml"))
     config = claim_run(run, config, resume)
     prepare(config)
     progress = progress or SilentProgress()
     device = resolve_device(config.device)
     resuming = resume and has_checkpoint(run)
     replay, datasets = load_offline_replay(config, [], run if resuming else source, device)
-    agent = make_model_based(config, replay.spec, replay.action_size, device)
+    agent = make_model_based(with_small_steps(config), replay.spec, replay.action_size, device)
     sampler = np.random.default_rng(config.seed + 1)
     if resuming:
         counters = Counters(**load_checkpoint(run, agent, sampler)["counters"])
@@ -106,6 +107,31 @@ def finetune(
         agent.change_settings(load_config(source / "config.yaml"))
     _learn(agent, replay, sampler, run, datasets, counters, progress, resuming)
     return agent
+
+
+_LEARNING_RATES = (
+    "world_model.learning_rate",
+    "behaviour.actor_learning_rate",
+    "behaviour.critic_learning_rate",
+    "behaviour.reach_learning_rate",
+)
+
+
+def with_small_steps(config: Config) -> Config:
+    """`config` with the one step size that `training.finetuning_learning_rate` gives to all networks, if it does."""
+    rate = config.training.finetuning_learning_rate
+    return change(config, dict.fromkeys(_LEARNING_RATES, rate)) if rate else config
+
+
+def check_step_sizes(config: Config, before: Config) -> None:
+    """Raise `InputError` where a network's own step size is set anew (since `before`), but another setting decides."""
+    settings, earlier = dict(flatten(config)), dict(flatten(before))
+    for name in _LEARNING_RATES:
+        if config.training.finetuning_learning_rate and settings[name] != earlier[name]:
+            raise InputError(
+                f"Setting {name} is {settings[name]}, but training.finetuning_learning_rate decides in fine-tuning: "
+                "set that one, or set it to 0, by which each network has its own."
+            )
 
 
 def updates_granted(training: TrainingConfig, steps: int) -> float:
