@@ -167,7 +167,7 @@ class BehaviourConfig:
     penalty: float = 1e-3
     """mu at the start (Eq. 17): the dial between reward and safety. The multiplier climbs by mu/2 times V_c an update,
     without end, so that mu goes with the number of updates: the paper's 1e-6 counts on 125,000, this on six thousand.
-    docs/results.md shows what 3e-5 to 3e-3 make of reward and cost."""
+    docs/results/settings.md shows what 3e-5 to 3e-3 make of reward and cost."""
     penalty_growth: float = 5e-9
     """nu of Eq. 27: relative growth of mu per update."""
     expansion_inverse_temperature: float = 2000.0

@@ -208,7 +208,7 @@ FORESEEN = {
     "behaviour.online_actions": "recorded",
 }
 """The choice has more to choose from, each followed in the world model before it is judged, at a price of costs that
-falls with every episode without one (docs/results.md)."""
+falls with every episode without one (docs/results/settings.md)."""
 
 VECTOR_MODEL = {"training.batch_size": 16}
 """From vectors a world model of twice the scale's batch takes no longer than one from pictures."""
@@ -291,8 +291,8 @@ AFTER_EACH = {
     "behaviour.cost_limit": 0.0,
 }
 """Those of its fine-tuning: updates after each trajectory; both actors see by a model that they know; lambda_p stays as
-it is, since with a limit it went from 3 to 28 and outgrew the reward (docs/results.md). Step sizes are those that its
-figures were made with."""
+it is, since with a limit it went from 3 to 28 and outgrew the reward (docs/results/settings.md). Step sizes are those
+that its figures were made with."""
 
 FINE_STEPS = {
     "behaviour.advantage": "return",
@@ -306,7 +306,7 @@ FINE_STEPS = {
     "training.sequence_length": 64,
 }
 """FOSP's on SafeReach, where a step of a centimetre decides so little that Q does not tell actions apart: they are
-weighed by the outcome of their sequence, most of an episode, for reward and for cost (docs/results.md)."""
+weighed by the outcome of their sequence, most of an episode, for reward and for cost (docs/results/settings.md)."""
 
 
 def _reach(env: str) -> tuple[Row, ...]:
