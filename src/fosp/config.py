@@ -230,15 +230,15 @@ class TrainingConfig:
     """Sequences in a batch."""
     sequence_length: int = 16
     """Steps in a sequence."""
-    offline_updates: int = 18_000
-    """Gradient updates before going online."""
     model_updates: int = 12_000
-    """Of those, the first so many teach the world model alone, which then stays as it is while the behaviour learns on
-    it: cheaper, and nothing is learned from a model that knows nothing yet. 0, as in the presets test and paper: both
-    learn from the first update to the last."""
+    """Gradient updates that teach the world model alone, which then stays as it is while the behaviour learns on it:
+    cheaper, and nothing is learned from a model that knows nothing yet. 0, as in the presets test and paper: both learn
+    from the first update to the last."""
     world_model: str = ""
     """Run whose world model is taken over in place of those updates, so that methods can be compared on one model;
     empty: it is learned. Fine-tuning always goes on learning it."""
+    offline_updates: int = 6_000
+    """Gradient updates of the behaviour before going online."""
     cooldown: float = 0.25
     """Share of the offline updates, the last ones of the world model's and of the behaviour's, over which step sizes
     fall to nothing: networks that small batches push about come to rest. 0: none, as in the paper."""
@@ -280,6 +280,11 @@ class TrainingConfig:
     """On a GPU, launch each update as one CUDA graph: the same arithmetic, several times faster."""
     compile: bool = False
     """Compile the losses with torch.compile: minutes at the start, faster afterwards."""
+
+    @property
+    def updates_without_behaviour(self) -> int:
+        """Gradient updates of the world model alone that come first in offline training."""
+        return 0 if self.world_model else self.model_updates
 
 
 @dataclass(frozen=True, kw_only=True)

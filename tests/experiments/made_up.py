@@ -45,7 +45,7 @@ def make_up(root: Path, stage: Evaluated | Reference, reward: float, cost: float
         frames = round(share * training.online_frames)
         loop = {"phase": "online", "update": 1, "counters": {"frames": frames, "evaluated_frames": frames}}
     else:
-        update = round(share * training.offline_updates)
+        update = round(share * (training.updates_without_behaviour + training.offline_updates))
         loop = {"phase": "offline", "update": update, "evaluated": update}
     (run / "checkpoint" / "state.json").write_text(json.dumps({"version": CHECKPOINT_VERSION, "loop": loop}))
     return run

@@ -142,7 +142,7 @@ def test_references_stand_in_the_table_and_in_both_groups(tmp_path):
         make_up(tmp_path, stage, reward, 3)
     page = page_of("learning", tmp_path, ())
     for group in ("From pictures", "From vectors"):
-        assert table(page, group, "Reward")["Behaviour safe (privileged state)"] == ["18.0 [18.0, 18.0]", ""]
+        assert table(page, group, "Reward")["Behaviour safe (privileged state)"] == ["18.0 [18.0, 18.0]", "", ""]
 
 
 def test_probability_of_improvement_is_over_what_both_have_finished(tmp_path):

@@ -58,8 +58,8 @@ def test_every_network_takes_smaller_steps_towards_the_end_and_fine_tuning_full_
 
 def test_model_and_behaviour_come_to_rest_one_after_the_other(data, rates, tmp_path):
     config = settings(
-        training__offline_updates=6,
         training__model_updates=4,
+        training__offline_updates=2,
         training__cooldown=0.5,
         world_model__learning_rate=1e-4,
         behaviour__actor_learning_rate=2e-4,

@@ -126,7 +126,8 @@ def test_at_first_only_the_world_model_learns_and_then_only_the_behaviour_on_it(
     agents = {}
     for alone in (0, 2, 3):
         run = tmp_path / str(alone)
-        config = settings(training__offline_updates=3, training__model_updates=alone, training__evaluation_episodes=1)
+        changes = {"training__model_updates": alone, "training__offline_updates": 3 - alone}
+        config = settings(**changes, training__evaluation_episodes=1)
         pretrain(config, [dataset], run)
         agents[alone] = load_file(run / "checkpoint" / "model.safetensors")
     fresh = make_agent(config, load_trained(run).agent.spaces, 1).state_dict()
@@ -137,7 +138,7 @@ def test_at_first_only_the_world_model_learns_and_then_only_the_behaviour_on_it(
     assert moved[3] == {"world_model", "reward_bound", "cost_bound"}
     assert moved[0] >= moved[2] >= {"world_model", "actor", "reward_critic", "cost_critic", "reachability"}
     assert not all(torch.equal(agents[0][name], agents[2][name]) for name in agents[0] if "actor" in name)
-    earlier = settings(training__offline_updates=2, training__model_updates=2)
+    earlier = settings(training__model_updates=2, training__offline_updates=0)
     pretrain(earlier, [dataset], tmp_path / "model")
     model = load_file(tmp_path / "model" / "checkpoint" / "model.safetensors")
     rested = [name for name in model if name.startswith(("agent/world_model.", "optimiser/world_model/"))]
@@ -146,7 +147,7 @@ def test_at_first_only_the_world_model_learns_and_then_only_the_behaviour_on_it(
 
 def test_nothing_is_evaluated_before_there_is_a_behaviour(tmp_path):
     dataset = write_dataset(tmp_path / "data", [play(i, None) for i in range(2)])
-    config = settings(training__offline_updates=4, training__model_updates=2, training__evaluate_every=1)
+    config = settings(training__model_updates=2, training__offline_updates=2, training__evaluate_every=1)
     pretrain(config, [dataset], tmp_path / "run")
     evaluations = [json.loads(line) for line in (tmp_path / "run" / "evaluations.jsonl").read_text().splitlines()]
     assert [entry["update"] for entry in evaluations] == [3, 4]
@@ -154,7 +155,7 @@ def test_nothing_is_evaluated_before_there_is_a_behaviour(tmp_path):
 
 def test_an_interruption_while_the_behaviour_learns_leaves_the_model_at_rest(tmp_path):
     dataset = write_dataset(tmp_path / "data", [play(i, None) for i in range(2)])
-    config = settings(training__offline_updates=6, training__model_updates=3, training__cooldown=0.5)
+    config = settings(training__model_updates=3, training__offline_updates=3, training__cooldown=0.5)
     pretrain(config, [dataset], tmp_path / "whole")
     with pytest.raises(Interrupted):
         pretrain(config, [dataset], tmp_path / "halves", progress=InterruptAfter(4))

@@ -80,13 +80,12 @@ def settings(agent: str, seed: int, device: str, world_model: Path | None = None
     """The preset on the demo's budget, on the world model of another run if there is one."""
     base = preset(PRESET)
     env = dataclasses.replace(base.env, id=ENVIRONMENT)
-    alone = 0 if world_model else MODEL_UPDATES
-    budget: dict[str, Any] = {
+    budget = TRAINING | {
         "world_model": str(world_model or ""),
-        "model_updates": alone,
-        "offline_updates": alone + UPDATES[agent],
+        "model_updates": MODEL_UPDATES,
+        "offline_updates": UPDATES[agent],
     }
-    training = dataclasses.replace(base.training, **TRAINING, **budget)
+    training = dataclasses.replace(base.training, **budget)
     return dataclasses.replace(base, agent=agent, seed=seed, device=device, env=env, training=training)
 
 

@@ -160,8 +160,8 @@ def _model(row: Row, scale: str, seed: int) -> Iterator[WorldModel]:
         before = dataclasses.replace(_seen_by_model(row), agent="bc", changes=its)
         alone = {
             "behaviour": preset(scale).behaviour,
-            "training.offline_updates": updates,
             "training.model_updates": updates,
+            "training.offline_updates": 0,
             "training.evaluate_every": 0,
         }
         yield WorldModel(

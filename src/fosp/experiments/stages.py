@@ -119,7 +119,7 @@ class WorldModel(Training):
 
     @property
     def updates(self) -> int:
-        return self.config.training.offline_updates
+        return self.config.training.model_updates
 
     def learn(self, root: Path, run: Path, progress: Progress, resume: bool) -> None:
         learn_offline(self.config, [root / name for name in self.after], run, progress, resume)

@@ -105,7 +105,8 @@ def share_done(run: Path) -> float:
         return 0.0
     loop, training = checkpoint_info(run)["loop"], load_config(run / "config.yaml").training
     if loop["phase"] == "offline":
-        done, budget, evaluated = loop["update"], training.offline_updates, loop["evaluated"] == loop["update"]
+        budget = training.updates_without_behaviour + training.offline_updates
+        done, evaluated = loop["update"], loop["evaluated"] == loop["update"]
     else:
         counters = loop["counters"]
         done, budget = counters["frames"], training.online_frames

@@ -71,7 +71,8 @@ def pretrain(
     resume: bool = False,
     progress: Progress | None = None,
 ) -> ModelBasedAgent:
-    """Train `config.agent` for `config.training.offline_updates` updates.
+    """Train a world model for `config.training.model_updates` updates, unless there is one, and on it `config.agent`
+    for `config.training.offline_updates`; both together where the former are 0.
 
     Args:
         config: settings; when resuming, those saved in `run` are used instead.
@@ -151,8 +152,8 @@ def _train(
     stop: StopRequest,
 ) -> None:
     training = agent.config.training
-    total, rows = training.offline_updates, parallel.share_of(training.batch_size)
-    alone = 0 if training.world_model else min(training.model_updates, total)  # updates without a behaviour
+    alone, rows = training.updates_without_behaviour, parallel.share_of(training.batch_size)
+    total = alone + training.offline_updates
     learn, learn_model = captured(agent, agent.update), captured(agent, agent.update_model)
     progress.start(total, "pretrain", loop["update"])
     while True:
