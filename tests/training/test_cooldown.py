@@ -13,6 +13,13 @@ from fosp.training.online import finetune, train
 from resuming import InterruptAfter, assert_same_run, settings
 from tiny import play, write_dataset
 
+RATES = {
+    "world_model__learning_rate": 1e-4,
+    "behaviour__actor_learning_rate": 2e-4,
+    "behaviour__critic_learning_rate": 3e-4,
+    "behaviour__reach_learning_rate": 4e-4,
+}
+
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
@@ -42,13 +49,10 @@ def test_every_network_takes_smaller_steps_towards_the_end_and_fine_tuning_full_
     config = settings(
         training__offline_updates=4,
         training__cooldown=0.5,
-        world_model__learning_rate=1e-4,
-        behaviour__actor_learning_rate=2e-4,
-        behaviour__critic_learning_rate=3e-4,
-        behaviour__reach_learning_rate=4e-4,
+        **RATES,
     )
     pretrain(config, [data], tmp_path / "run")
-    full = [1e-4, 2e-4, 3e-4, 4e-4]
+    full = list(RATES.values())
     assert rates == pytest.approx([share * rate for share in (1, 1, 1, 0.5) for rate in full])
     rates.clear()
     finetune(change(config, {"training.online_frames": 20}), tmp_path / "run", tmp_path / "online")
@@ -61,10 +65,7 @@ def test_model_and_behaviour_come_to_rest_one_after_the_other(data, rates, tmp_p
         training__model_updates=4,
         training__offline_updates=2,
         training__cooldown=0.5,
-        world_model__learning_rate=1e-4,
-        behaviour__actor_learning_rate=2e-4,
-        behaviour__critic_learning_rate=3e-4,
-        behaviour__reach_learning_rate=4e-4,
+        **RATES,
     )
     pretrain(config, [data], tmp_path / "run")
     model = [share * 1e-4 for share in (1, 1, 1, 0.5)]
