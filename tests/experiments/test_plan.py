@@ -173,7 +173,8 @@ def test_direct_online_has_twice_the_budget_and_no_data():
 
 
 def test_transfer_changes_the_environment_of_fine_tuning_only():
-    made = runs(find(["transfer"])[0].rows[2], "laptop", 0)
+    row = next(row for row in find(["transfer"])[0].rows if row.target == "SafetyPointFadingEasy1-v0")
+    made = runs(row, "laptop", 0)
     assert made.offline.config.env.id == "SafetyPointGoal1-v0"
     assert made.online.config.env.id == "SafetyPointFadingEasy1-v0"
 
