@@ -34,6 +34,9 @@ class SafeDreamerConfig:
     multiplier under PID control."""
     cost_limit: float = 0.0
     """Cost that an episode may have: the budget."""
+    penalty: float = 1e-4
+    """bsrp_lag: mu at the start, in place of behaviour.penalty: an actor that no data hold back gives up the reward for
+    less than FOSP's does (docs/safe_dreamer.md)."""
     plan_horizon: int = 15
     """Steps of a plan."""
     plan_samples: int = 500

@@ -448,5 +448,6 @@ PRESETS: dict[str, Config] = {
             evaluation_episodes=20,
             checkpoint_every=2_500,
         ),
+        safe_dreamer=SafeDreamerConfig(penalty=1e-6),
     ),
 }

@@ -47,6 +47,7 @@ PAPER = preset("paper")
         ("behaviour", "reach_initial", 0.02),
         ("behaviour", "multiplier", 0.01),
         ("behaviour", "penalty", 1e-6),
+        ("safe_dreamer", "penalty", 1e-6),
         ("behaviour", "penalty_growth", 5e-9),
         ("behaviour", "expansion_inverse_temperature", 10.0),
         ("behaviour", "expansion_start", "fresh"),

@@ -36,7 +36,7 @@ def dream_of(agent, batch):
 
 
 def test_the_price_of_cost_is_the_slope_of_the_augmented_lagrangian():
-    agent = tiny_agent(LAG | {"safe_dreamer.cost_limit": 2.0, "behaviour.penalty": 0.3, "behaviour.multiplier": 0.2})
+    agent = tiny_agent(LAG | {"safe_dreamer.cost_limit": 2.0, "safe_dreamer.penalty": 0.3, "behaviour.multiplier": 0.2})
     costs = torch.full((3, 4), 5.0)
     excess = torch.tensor(5.0 - agent.budget, requires_grad=True)
     phi = augmented_lagrangian(excess, torch.tensor(0.2), torch.tensor(0.3))
@@ -53,7 +53,7 @@ def test_the_budget_is_the_discounted_value_of_the_limit():
 
 
 def test_the_actor_weighs_both_advantages():
-    agent, batch = tiny_agent(LAG | {"behaviour.penalty": 0.5}), random_batch()
+    agent, batch = tiny_agent(LAG | {"safe_dreamer.penalty": 0.5}), random_batch()
     awaken(agent)
     dream = dream_of(agent, batch)
     seen = {}
@@ -158,7 +158,7 @@ def learned(replay, settings, updates):
 
 def test_with_the_augmented_lagrangian_it_stays_out_of_the_hazard(replay):
     """Three variants of the settings of test_learning.py; Dreamer's cost there is above 5. At first: 14.8 and 0.0."""
-    agent, _ = learned(replay, LAG | {"behaviour.penalty": 3e-3}, 500)
+    agent, _ = learned(replay, LAG | {"safe_dreamer.penalty": 3e-3}, 500)
     result = evaluate(agent, tiny_config().env, 20)
     assert result.reward > 13
     assert result.cost < 1
