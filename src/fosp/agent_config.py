@@ -112,8 +112,9 @@ class OnPolicyConfig:
 class RecoveryConfig:
     """Recovery RL: what the behaviour settings do not say."""
 
-    threshold: float = 0.3
-    """eps_c: risk of the task policy's action above which the recovery policy acts."""
+    threshold: float = 0.1
+    """eps_c: risk of the task policy's action above which the recovery policy acts. At 0.3 it mostly acts one step
+    late (docs/recovery_rl.md)."""
     risk_gamma: float = 0.9
     """gamma_c, discount of the risk per agent step."""
     temperature: float = 0.1

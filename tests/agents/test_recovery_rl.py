@@ -105,7 +105,7 @@ def test_risk_tells_who_will_violate_and_recovery_keeps_out_of_the_hazard():
     """On the line of test_learning.py, with a task policy that takes the reward in the hazard: what soft actor-critic
     makes of 500 updates differs between processors, and the test is of those who stop it."""
     replay: Replay = mixed_behaviours()
-    agent = tiny_agent(SETTINGS | RECOVERY)
+    agent = tiny_agent(SETTINGS | RECOVERY | {"recovery_rl.threshold": 0.3})
     sampler = np.random.default_rng(0)
     for _ in range(500):
         agent.update(replay.sample(8, 8, sampler))
