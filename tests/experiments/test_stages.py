@@ -54,3 +54,12 @@ def test_a_world_model_is_made_once_and_stands_under_the_agents(monkeypatch, tmp
     assert [stage.share_done(tmp_path / "there") for stage in todo] == [1] * len(todo)
     with pytest.raises(InputError, match=r"training.batch_size = 2, not 3"):
         stages(monkeypatch, **{"training.batch_size": 3})[-1].share_done(tmp_path / "there")
+
+    others = stages(monkeypatch, **{"recovery_rl.threshold": 0.2, "on_policy.clip": 0.3})
+    assert [stage.share_done(tmp_path / "there") for stage in others] == [1] * len(todo)  # FOSP does not read these
+    for stage in stages(monkeypatch, **{"behaviour.horizon": 3}):
+        if isinstance(stage, Pretrain):
+            with pytest.raises(InputError, match=r"behaviour.horizon = 5, not 3"):
+                stage.share_done(tmp_path / "there")
+        else:  # a world model knows no behaviour
+            assert stage.share_done(tmp_path / "there") == 1

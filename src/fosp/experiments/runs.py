@@ -18,6 +18,14 @@ from fosp.training.offline import pretrain
 from fosp.training.online import finetune, train
 from fosp.training.progress import Progress
 
+_SECTIONS = {
+    "dreamer": ("dreamer",),
+    "safe_dreamer": ("safe_dreamer",),
+    "recovery_rl": ("recovery_rl",),
+    "on_policy": ("ppo_lagrangian", "cpo"),
+}
+"""Settings that belong to some agents, who alone read them."""
+
 
 def learn_offline(config: Config, datasets: Sequence[Path], run: Path, progress: Progress, resume: bool) -> None:
     """Pretrain."""
@@ -56,11 +64,17 @@ def complete(run: Path, config: Config, learn: Callable[[bool], None]) -> None:
 def check_same_settings(run: Path, config: Config) -> None:
     """Raise `InputError` naming the first setting of `run` that differs from `config`.
 
-    The device may differ, and the world model's path, which depends on where the experiments are.
+    The device may differ, and the world model's path, which depends on where the experiments are; and what the run
+    never reads: settings of other agents, and those of behaviour where it is a world model alone.
     """
     made, wanted = dict(flatten(load_config(run / "config.yaml"))), dict(flatten(config))
+    unread = {section for section, agents in _SECTIONS.items() if config.agent not in agents}
+    if config.training.model_updates and not config.training.offline_updates:
+        unread.add("behaviour")
     for name in made:
-        if name not in ("device", "training.world_model") and made[name] != wanted[name]:
+        if name in ("device", "training.world_model") or name.partition(".")[0] in unread:
+            continue
+        if made[name] != wanted[name]:
             raise InputError(
                 f"{run} was made with {name} = {made[name]}, not {wanted[name]}: move it away, or choose another place."
             )
