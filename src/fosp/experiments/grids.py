@@ -283,8 +283,10 @@ TRAJECTORIES = {
     "world_model.vector_bins": 0,
     "world_model.cost_scale": 1.0,
     "world_model.beta_representation": 0.1,
+    "safe_dreamer.penalty": 1e-3,
 }
-"""Settings of every run on SafeReach; what lets a model see and rest on the Point has not been tried there."""
+"""Settings of every run on SafeReach; what lets a model see and rest on the Point, and SafeDreamer drive, has not been
+tried there."""
 
 AFTER_EACH = {
     "training.updates_per_episode": 30,
