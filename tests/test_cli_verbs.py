@@ -191,6 +191,7 @@ BAD = {
     "own settings": ["pretrain", "--run", "{home}/run", "--resume", "--seed", 8],
     "contradicts": ["finetune", "--from", "{home}/run", "--run", "{home}/new", "--preset", "paper"],
     "no agent 'nobody'": ["pretrain", "--dataset", "{home}/data", "--run", "{home}/new", "--agent", "nobody", *SMALL],
+    "set --safe_dreamer.penalty": ["train", "--agent", "safe_dreamer", "--behaviour.penalty=1e-3", "--run", "{home}/n"],
     "vector": ["evaluate", "--from", "{home}/run", "--env", "SafetyPointGoal1-v0", "--episodes", 1],
     "image": ["pretrain", "--dataset", "{home}/data", "--run", "{home}/n2", *SMALL, "--env.observation", "image"],
     "is unknown": ["evaluate", "--from", "{home}/run", "--env", "Nothing-v0", "--episodes", 1],

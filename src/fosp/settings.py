@@ -98,6 +98,7 @@ _RANGES = {
     "risk_gamma": _UNIT,
     "advantage_lambda": _UNIT,
     "cooldown": _UNIT,
+    "own_share": _UNIT,
 } | dict.fromkeys(
     (
         "action_repeat",

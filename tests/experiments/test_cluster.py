@@ -128,14 +128,15 @@ def test_a_grid_loses_a_worker_and_is_whole_in_the_end(how, tiny, tmp_path, caps
 
 
 @pytest.mark.slow
-def test_ctrl_c_saves_what_is_under_way_and_the_same_command_goes_on(tiny, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_saves_what_is_under_way_and_the_same_command_goes_on(how, tiny, tmp_path, monkeypatch, capsys):
     root, words = tmp_path / "test", ["experiment", "run", "tiny", "--scale", "test", "--out", tmp_path, "--cpus", 0.5]
     monkeypatch.setitem(grids.SCALES, "test", Scale(seeds=1, data=1, evaluations=2, episodes=2, changes=SMALL | LONG))
 
     def press() -> None:
         while not has_checkpoint(root / OFFLINE):
             time.sleep(0.02)
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), how)
 
     threading.Thread(target=press, daemon=True).start()
     assert run(*words) == 130

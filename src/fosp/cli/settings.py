@@ -32,7 +32,10 @@ def call(function: Callable[..., Any], name: str, words: Sequence[str]) -> Any:
     words, verb = list(words), function
     if "config" in inspect.signature(function).parameters:
         words = [_spell_out(word) for word in words]
-        verb = functools.partial(function, config=starting_config(words))
+        config = starting_config(words)
+        if (option(words, "--agent") or config.agent) == "safe_dreamer" and option(words, "--behaviour.penalty"):
+            raise InputError("safe_dreamer does not read --behaviour.penalty: set --safe_dreamer.penalty.")
+        verb = functools.partial(function, config=config)
     return tyro.cli(verb, prog=f"fosp {name}", args=words, use_underscores=True, config=(tyro.conf.FlagCreatePairsOff,))
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
+import threading
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -55,13 +57,13 @@ def do_all(
 
     Raises:
         InputError: Ray is missing, or has too little for one stage, or other stages are being done in `root`.
-        KeyboardInterrupt: Ctrl-C; the runs under way have saved.
+        KeyboardInterrupt: Ctrl-C or SIGTERM; the runs under way have saved.
     """
     todo = [stage for stage in stages if stage.share_done(root) < 1]
     progress.start(len(stages), "stages", len(stages) - len(todo))
     if not todo:
         return {}
-    with _alone(root), _ray(address) as ray:
+    with _alone(root), _ray(address) as ray, _stopped_by_sigterm():
         share = _gpu_share(ray.cluster_resources(), cpus, gpus, address is None)
         return _follow(ray, _submit(ray, todo, root, cpus, share), todo, root, progress)
 
@@ -161,6 +163,19 @@ def _ray(address: str | None) -> Iterator[ModuleType]:
         yield ray
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _stopped_by_sigterm() -> Iterator[None]:
+    """Within the block SIGTERM, which batch systems send, is Ctrl-C: Ray would leave nothing saved."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 @contextmanager

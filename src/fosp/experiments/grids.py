@@ -155,6 +155,7 @@ ONLINE_ONLY = (
     "behaviour.price",
     "behaviour.price_rate",
     "behaviour.excess_limit",
+    "training.own_share",
 )
 """Settings that offline training never reads: pretraining without them is the full method's."""
 
