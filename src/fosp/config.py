@@ -221,6 +221,13 @@ class BehaviourConfig:
     augmented_lagrangian: bool = True
     """Ablation (iv): off means the penalty is a feasible value (discounted reach-avoid backup on the cost signal)."""
 
+    def __post_init__(self) -> None:
+        if self.lagrangian == "weight" and not self.augmented_lagrangian:
+            raise InputError(
+                "Setting behaviour.augmented_lagrangian is False, which changes nothing where behaviour.lagrangian is "
+                "'weight': set that to 'gradient'."
+            )
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
@@ -263,7 +270,7 @@ class TrainingConfig:
     environments: int = 1
     """Environments that play episodes at once, in evaluations as well."""
     replay_steps: int = 400_000
-    """Observations that the replay holds (12 KiB each per picture pair of 64x64, allocated as they come)."""
+    """Observations that the replay holds (24 KiB each for two pictures of 64x64, allocated as they come)."""
     evaluate_every: int = 4_000
     """Updates between evaluations (0: only at the end of a phase)."""
     evaluate_at: tuple[int, ...] = ()
@@ -356,7 +363,9 @@ def flatten(config: Any, prefix: str = "") -> Iterator[tuple[str, object]]:
 def save_config(config: Config, path: Path) -> None:
     """Write `config` as YAML."""
     data = {"version": CONFIG_VERSION, **dataclasses.asdict(config)}
-    path.write_text(yaml.safe_dump(data, sort_keys=False))
+    temporary = path.with_suffix(".new")
+    temporary.write_text(yaml.safe_dump(data, sort_keys=False))
+    temporary.replace(path)  # whole or not at all
 
 
 def load_config(path: Path) -> Config:

@@ -150,11 +150,12 @@ def test_without_reachability_both_terms_count_in_full():
 def test_without_the_augmented_lagrangian_the_penalty_is_a_feasible_value_that_learns():
     agent, batch = build(augmented_lagrangian=False), random_batch(B, T)
     assert build().feasible_value is None
+    agent.multiplier.multiplier.fill_(0.7)  # as learned, not as set
     data, _, _, noise = world(agent, batch)
     pi = agent.actor(data.features)
     penalty = agent.penalty(data.features, pi.sample(noise[:, :-1]))
     feasible = agent.feasible_value
-    expected = 0.2 * feasible.slow_head(torch.cat([data.features, pi.sample(noise[:, :-1])], -1)).mean
+    expected = 0.7 * feasible.slow_head(torch.cat([data.features, pi.sample(noise[:, :-1])], -1)).mean
     torch.testing.assert_close(penalty, expected)
     penalty.sum().backward()
     assert all(p.grad is None for p in feasible.parameters())

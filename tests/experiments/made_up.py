@@ -55,7 +55,11 @@ def line(stage: Evaluated | Reference, update: int, frames: int, reward: float, 
     """One evaluation in which all episodes are alike."""
     config, online = stage.config, isinstance(stage, Online)
     entry = evaluation(config.agent, "online" if online else "offline", update, frames, 0, 0, np.random.default_rng(0))
-    same = {"returns": [reward] * episodes, "costs": [cost] * episodes, "seeds": [0] * episodes}
+    same = {
+        "returns": [reward] * episodes,
+        "costs": [cost] * episodes,
+        "seeds": [*range(1_000_000, 1_000_000 + episodes)],
+    }
     mode = "sample" if isinstance(stage, Reference) else "mean"
     regret = 0.25 * cost if online else None
     return entry | same | {"env": config.env.id, "mode": mode, "lengths": [250] * episodes, "cost_regret": regret}

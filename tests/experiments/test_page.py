@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
-from made_up import make_up
+from made_up import line, make_up
 
 from fosp.cli import main
 from fosp.config import change, save_config
@@ -147,7 +148,7 @@ def test_references_stand_in_the_table_and_in_both_groups(tmp_path):
 
 def test_probability_of_improvement_is_over_what_both_have_finished(tmp_path):
     """FOSP earns 20 and 21. One ablation earns 10 and 11 (always less), one 21 and 20 (half), one has one seed only."""
-    rows = GRIDS["ablation-modules"].rows
+    rows = [row for row in GRIDS["ablation-modules"].rows if row.observation == "image"]
     for row, rewards in zip(rows, ((20, 21), (10, 11), (21, 20), (5,), ()), strict=True):
         for seed, reward in enumerate(rewards):
             made = runs(row, "test", seed)
@@ -192,9 +193,23 @@ def test_a_run_is_done_only_with_its_last_long_evaluation(tmp_path):
     stage = next(stage for stage in expand([GRIDS["race"]], "laptop") if isinstance(stage, Pretrain))
     run = make_up(tmp_path, stage, 10, 4)
     assert stage.share_done(tmp_path) == 1
-    *shorter, _ = (run / "evaluations.jsonl").read_text().splitlines(keepends=True)
-    (run / "evaluations.jsonl").write_text("".join(shorter))
-    assert stage.share_done(tmp_path) == 0.99
+    *shorter, last = (run / "evaluations.jsonl").read_text().splitlines(keepends=True)
+    for other in ("", last.replace('"seeds": [1000000', '"seeds": [1100000'), last.replace("Race2", "Race1")):
+        (run / "evaluations.jsonl").write_text("".join([*shorter, other]))
+        assert stage.share_done(tmp_path) == 0.99
+
+
+def test_what_is_evaluated_beside_an_experiment_is_not_taken_for_its_own(tmp_path):
+    """A hundred tests on other layouts, as the docs have them made."""
+    made = runs(GRIDS["race"].rows[0], "test", 0)
+    run = make_up(tmp_path, made.offline, 10, 4)
+    more = line(made.offline, 1010, 0, 77.0, 66.0, 100)
+    more["seeds"] = [*range(1_100_000, 1_100_100)]
+    with (run / "evaluations.jsonl").open("a") as file:
+        file.write(json.dumps(more) + "\n")
+    make_up(tmp_path, made.online, 20, 1)
+    reward = table(page_of("race", tmp_path, (0,)), "PointRace2", "Reward")
+    assert [cell.split(" ")[0] for cell in reward["FOSP"]] == ["10.0", "20.0"]
 
 
 def test_a_run_of_other_settings_is_refused_and_named(tmp_path):
@@ -253,19 +268,19 @@ def test_list_tells_what_there_is(capsys):
 
 
 def test_safereach_counts_tests_with_a_success_and_with_a_violation(tmp_path):
-    """Of 3 tests of each of 3 seeds, all succeed but the first; those of one seed have a cost."""
+    """Before and half-way 3 tests of each of 3 seeds, in the end 2: all succeed but the first; one seed's have a cost."""
     unseen = next(row for row in GRIDS["safereach"].rows if (row.agent, row.target) == ("fosp", "SafeReachUnseen1-v0"))
     for seed in SEEDS:
         make_up(tmp_path, runs(unseen, "test", seed).online, 30, 5 if seed == 0 else 0)
     page = page_of("safereach", tmp_path)
     success, violation = (table(page, "SafeReachUnseen1", signal) for signal in ("Success", "Violation"))
     assert success["Success"] == ["before", "after 20 trajectories", "after 40 trajectories"]
-    # Wilson's intervals of 0 of 9, 9 of 9 and 3 of 9, by scipy.stats.binomtest.
+    # Wilson's intervals of 0 of 9, 9 of 9, 6 of 6 and 2 of 6, by scipy.stats.binomtest.
     assert success["FOSP"] == [
         "0 % [0, 30]<br><small>paper 40.0 %</small>",
         "100 % [70, 100]<br><small>paper 45.0 %</small>",
-        "100 % [70, 100]<br><small>paper 65.0 %</small>",
+        "100 % [61, 100]<br><small>paper 65.0 %</small>",
     ]
-    assert violation["FOSP"][2] == "33 % [12, 65]<br><small>paper 20.0 %</small>"
+    assert violation["FOSP"][2] == "33 % [10, 70]<br><small>paper 20.0 %</small>"
     assert table(page, "SafeReachUnseen1", "Reward")["FOSP"][2] == "30.0 [30.0, 30.0]"
     assert table(page, "SafeReach", "Success")["FOSP"] == ["missing"]

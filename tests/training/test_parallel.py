@@ -23,9 +23,12 @@ from tiny import play, random_batch, tiny_agent, write_dataset
 ROWS, STEPS = 4, 6
 
 
+FORESIGHT = 2
+
+
 def gradients(rows: slice) -> dict[str, torch.Tensor]:
     """Of all losses of FOSP on some rows of a batch in which episodes end at different places."""
-    agent = tiny_agent()
+    agent = tiny_agent({"world_model.foresight": FORESIGHT})
     batch = random_batch(ROWS, STEPS)
     batch["is_first"][0, 3] = batch["is_first"][3, 2] = batch["is_first"][3, 4] = True
     g = torch.Generator().manual_seed(1)
@@ -35,8 +38,9 @@ def gradients(rows: slice) -> dict[str, torch.Tensor]:
     horizon = agent.config.behaviour.horizon
     actor = torch.rand((horizon, ROWS, starts, agent.actions), generator=g)
     latent = torch.rand(agent.world_model.rssm.noise_shape(horizon, ROWS, starts), generator=g)
+    ahead = torch.rand(agent.world_model.foresight_shape(ROWS, STEPS), generator=g).unflatten(1, (ROWS, -1))
     batch = {name: value[rows] for name, value in batch.items()}
-    loss, states, _ = agent.world_model.loss(batch, noise[rows])
+    loss, states, _ = agent.world_model.loss(batch, noise[rows], ahead[:, rows].flatten(1, 2))
     states = Latent(states.h.detach(), states.z.detach())
     other, metrics = agent.behaviour_loss(
         batch,
@@ -53,11 +57,19 @@ def gradients(rows: slice) -> dict[str, torch.Tensor]:
     return result | {"lambda": agent.multiplier.multiplier, "scale": agent.reward_scale.range}
 
 
+def price(rows: slice) -> dict[str, torch.Tensor]:
+    """SafeDreamer's, and its multiplier, from imagined costs."""
+    agent = tiny_agent({"agent": "safe_dreamer", "safe_dreamer.penalty": 0.3, "behaviour.multiplier": 0.2})
+    costs = torch.tensor([[1.0, 5.0, 9.0, 2.0]])[:, rows]
+    return {"price": agent.price(costs), "its lambda": agent.multiplier.multiplier}
+
+
 def half(rank: int, port: int, folder: str) -> None:
     torch.set_num_threads(1)
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     with parallel.joined():
-        torch.save(gradients(slice(2 * rank, 2 * rank + 2)), Path(folder) / f"{rank}.pt")
+        rows = slice(2 * rank, 2 * rank + 2)
+        torch.save(gradients(rows) | price(rows), Path(folder) / f"{rank}.pt")
 
 
 def free_port() -> int:
@@ -67,7 +79,7 @@ def free_port() -> int:
 
 
 def test_gradients_of_two_processes_are_those_of_one_with_twice_the_batch(tmp_path):
-    whole = gradients(slice(None))
+    whole = gradients(slice(None)) | price(slice(None))
     multiprocessing.spawn(half, (free_port(), str(tmp_path)), nprocs=2)
     parts = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
     assert len(whole) > 50

@@ -7,7 +7,6 @@ real (posterior) as `data.features`, imagined (prior) as `dream.features`.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -27,7 +26,7 @@ from fosp.models.expansion import (
     spread_points,
 )
 from fosp.models.feasible import FeasibleValue
-from fosp.models.lagrangian import Multiplier
+from fosp.models.lagrangian import Multiplier, excess_of
 from fosp.models.reachability import Reachability, reachability_target
 from fosp.models.rssm import Latent, repeat
 from fosp.models.weights import Scale, offline_weight, online_weight
@@ -143,7 +142,7 @@ class FOSP(ImaginingAgent):
         is one."""
         if self.limited:
             c = self.config.behaviour
-            excess = sum(min(cost - c.cost_limit, c.excess_limit or math.inf) for cost in costs)
+            excess = excess_of(costs, c.cost_limit, c.excess_limit)
             self.multiplier.ascend(excess, c.cost_limit_rate)
             if c.expansion_price == "own":
                 self.price.add_(c.price_rate * excess).clamp_(min=0)
@@ -438,11 +437,12 @@ class FOSP(ImaginingAgent):
         return 1 - self.reachability.probability(s)
 
     def penalty(self, s: Tensor, action: Tensor) -> Tensor:
-        """Phi of Eq. 17 on Q_c(s, a) with a ~ pi reparameterised, so that it trains the actor, (...)."""
+        """Phi of Eq. 17 on Q_c(s, a) with a ~ pi reparameterised, so that it trains the actor, (...). Ablation (iv): the
+        feasible value in its place, at the price lambda_p that both have."""
         if self.config.behaviour.lagrangian == "weight":
             return torch.zeros_like(action[..., 0])
         if self.feasible_value is not None:
-            return self.config.behaviour.multiplier * self.feasible_value(s, action)
+            return self.multiplier.multiplier.float() * self.feasible_value(s, action)
         return self.multiplier.phi(self.cost_critic.slow_q(s, action))
 
     def feasible_value_loss(self, critic: FeasibleValue, data: Transitions, noise: Tensor) -> Tensor:

@@ -10,16 +10,18 @@ Three variants, `safe_dreamer.variant`:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from fosp import parallel
 from fosp.agents.base import Mode, in_bfloat16
 from fosp.agents.dreamer import Dreamer
 from fosp.agents.imagination import Dream
 from fosp.models.critics import ValueCritic
-from fosp.models.lagrangian import Multiplier, PIDMultiplier, discounted_budget
+from fosp.models.lagrangian import Multiplier, PIDMultiplier, discounted_budget, excess_of
 from fosp.models.planning import constrained_score, cross_entropy_plan
 from fosp.models.rssm import Latent, repeat
 from fosp.models.sparse import SparseLatent, SparsePrior
@@ -108,7 +110,7 @@ class SafeDreamer(Dreamer):
                 state, reward, step_cost = self.foresee(prior, state, actions[h], noise[h])
                 value = value + gamma**h * reward
                 cost = cost + step_cost  # within the plan, as the budget is
-        value = value + gamma ** (horizon - 1) * self.critic.value(state.features(prior.entries))
+        value = value + gamma**horizon * self.critic.value(state.features(prior.entries))
         objective = value
         if c.variant == "osrp_lag":
             objective = value - self.multiplier.multiplier * cost
@@ -147,13 +149,26 @@ class SafeDreamer(Dreamer):
     def price(self, costs: Tensor) -> Tensor:
         """What a unit of cost return weighs against a unit of reward return, (); `costs` are imagined returns (H, N).
 
-        For the augmented Lagrangian that is dPhi/dC at the excess over the budget, so that the score function's
-        estimator of grad C times the price is that of grad Phi.
+        For the augmented Lagrangian that is dPhi/dC at the excess over the budget. The actor's loss has it times the
+        advantage of costs on their scale, as that of rewards is on its own: the score function's estimator of grad Phi,
+        divided by the moving range of cost returns.
         """
-        excess = costs[0].mean() - self.budget
         if isinstance(self.multiplier, PIDMultiplier):
             self.multiplier.update(costs[0].mean(), self.budget)
             return self.multiplier.multiplier.clone()
+        excess = parallel.average(costs[0].mean()) - self.budget
         price = (self.multiplier.multiplier + self.multiplier.penalty / 2 * excess).clamp(min=0)
-        self.multiplier.update(excess)
+        if not self.limited:
+            self.multiplier.update(excess)
         return price.float()
+
+    @property
+    def limited(self) -> bool:
+        """Whether lambda answers to the costs of the robot's own episodes, as FOSP's does, in place of imagined ones."""
+        return self.is_online and self.config.behaviour.cost_limit > 0
+
+    def see_costs(self, costs: Sequence[float]) -> None:
+        """Move lambda by how far these episodes are above or below `behaviour.cost_limit`, if there is one."""
+        if self.limited and isinstance(self.multiplier, Multiplier):
+            c = self.config.behaviour
+            self.multiplier.ascend(excess_of(costs, c.cost_limit, c.excess_limit), c.cost_limit_rate)

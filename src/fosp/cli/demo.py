@@ -8,44 +8,52 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from fosp.config import Config, preset
 
 PRESET = "laptop"
 ENVIRONMENT = "SafetyPointGoal1-v0"
 BEHAVIOURS = ("safe", "unsafe", "random")
-EPISODES = 60
+EPISODES = 180
 """Episodes of the dataset, a third from each behaviour."""
 EVALUATION_EPISODES = 10
 """Episodes in each row of the final table."""
 WORKERS = 2
 """Processes that collect and evaluate."""
-MODEL_UPDATES = 1_000
+MODEL_UPDATES = 3_000
 """Gradient updates of the world model on which both agents learn."""
-UPDATES = {"bc": 200, "fosp": 400}
+UPDATES = {"bc": 500, "fosp": 2_000}
 """Those of each agent on it."""
 TRAINING: dict[str, Any] = {
     "batch_size": 8,
-    "online_frames": 16_000,
-    "train_ratio": 16.0,
-    "evaluate_every": 200,
+    "online_frames": 10_000,
+    "train_ratio": 32.0,
+    "evaluate_every": 500,
     "evaluate_at": (0,),
     "evaluation_episodes": 2,
     "log_every": 10,
     "checkpoint_every": 100,
-    "replay_steps": 30_000,
+    "replay_steps": 60_000,
 }
 """What differs from the preset."""
 
 
-def demo(*, out: Path = Path("demo"), seed: int = 0, device: str = "auto") -> None:
-    """Collect, pretrain, fine-tune, evaluate, report: the whole path on SafetyPointGoal1 with pictures.
+def demo(
+    *,
+    out: Path = Path("demo"),
+    observation: Literal["vector", "image"] = "vector",
+    seed: int = 0,
+    device: str = "auto",
+) -> None:
+    """Collect, pretrain, fine-tune, evaluate, report: the whole path on SafetyPointGoal1.
 
     Takes about a quarter of an hour on two cores. Stopped at any moment, the same command goes on where it was.
 
     Args:
         out: Directory for the dataset, the runs and the report.
+        observation: What the robot sees: vector (sensors and lidar), or image (two cameras), which takes twice the time
+            and needs more of it than that to drive well.
         seed: Seed of everything random.
         device: auto, cpu or cuda.
     """
@@ -56,17 +64,19 @@ def demo(*, out: Path = Path("demo"), seed: int = 0, device: str = "auto") -> No
 
     begin = time.monotonic()
     bc, offline, online = runs = [out / name for name in ("bc", "offline", "online")]
-    say(f"1. Collect {EPISODES} episodes of {ENVIRONMENT}: {', '.join(BEHAVIOURS)} in turn, pictures of two cameras.")
-    gather(out / "dataset", seed)
+    say(f"1. Collect {EPISODES} episodes of {ENVIRONMENT}: {', '.join(BEHAVIOURS)} in turn, observation {observation}.")
+    gather(out / "dataset", observation, seed)
     say(
         f"2. Offline: {MODEL_UPDATES} updates of a world model, and on it {UPDATES['bc']} of behaviour cloning, the "
         "yardstick."
     )
-    learn(settings("bc", seed, device), out / "dataset", bc)
+    base = settings(observation, seed, device)
+    learn(with_budget(base, "bc"), out / "dataset", bc)
     say(f"3. Offline: {UPDATES['fosp']} updates of FOSP on the same world model.")
-    learn(settings("fosp", seed, device, world_model=bc), out / "dataset", offline)
+    fosp = with_budget(base, "fosp", world_model=bc)
+    learn(fosp, out / "dataset", offline)
     say(f"4. Online: {TRAINING['online_frames']} frames of fine-tuning.")
-    adapt(settings("fosp", seed, device, world_model=bc), offline, online)
+    adapt(fosp, offline, online)
     say(f"5. Evaluate: {EVALUATION_EPISODES} episodes each, on seeds that no training has seen.")
     judge(runs, device)
     page = write_report(runs, out / "report.html")
@@ -76,20 +86,25 @@ def demo(*, out: Path = Path("demo"), seed: int = 0, device: str = "auto") -> No
     print(f"{(time.monotonic() - begin) / 60:.1f} minutes, at most {peak_gib():.1f} GiB of memory in one process.")
 
 
-def settings(agent: str, seed: int, device: str, world_model: Path | None = None) -> Config:
-    """The preset on the demo's budget, on the world model of another run if there is one."""
+def settings(observation: Literal["vector", "image"], seed: int, device: str) -> Config:
+    """The preset in the demo's environment."""
     base = preset(PRESET)
-    env = dataclasses.replace(base.env, id=ENVIRONMENT)
+    env = dataclasses.replace(base.env, id=ENVIRONMENT, observation=observation)
+    return dataclasses.replace(base, seed=seed, device=device, env=env)
+
+
+def with_budget(base: Config, agent: str, world_model: Path | None = None) -> Config:
+    """An agent on the demo's budget, on the world model of another run if there is one."""
     budget = TRAINING | {
         "world_model": str(world_model or ""),
         "model_updates": MODEL_UPDATES,
         "offline_updates": UPDATES[agent],
     }
     training = dataclasses.replace(base.training, **budget)
-    return dataclasses.replace(base, agent=agent, seed=seed, device=device, env=env, training=training)
+    return dataclasses.replace(base, agent=agent, training=training)
 
 
-def gather(path: Path, seed: int) -> None:
+def gather(path: Path, observation: Literal["vector", "image"], seed: int) -> None:
     """Episodes of the scripted behaviours; those already there stay."""
     from fosp.data import collect
     from fosp.training.progress import make_progress
@@ -104,7 +119,7 @@ def gather(path: Path, seed: int) -> None:
             path,
             seed=seed,
             workers=WORKERS,
-            observation="image",
+            observation=observation,
             on_episode=lambda done, summary: progress.update(return_=summary.total_reward, cost=summary.total_cost),
         )
     finally:

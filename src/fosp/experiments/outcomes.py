@@ -9,8 +9,9 @@ from pathlib import Path
 from fosp.agents import AGENTS
 from fosp.experiments.grids import Grid, Row
 from fosp.experiments.plan import Runs, runs, seeds_of
-from fosp.experiments.stages import Stage
+from fosp.experiments.stages import Evaluated, Reference, Stage
 from fosp.report.runs import Evaluation, Run, load_run
+from fosp.training.evaluation import EVALUATION_SEED
 
 
 @dataclass(frozen=True)
@@ -84,11 +85,11 @@ class Outcome:
 
     def _at(self, attempt: Attempt, mark: float) -> Evaluation | None:
         if mark == 0 and not self.row.target:
-            return _last(attempt.offline) if attempt.offline and attempt.offline_done == 1 else None
+            return _last(attempt.offline, attempt.planned.offline) if attempt.offline_done == 1 else None
         if attempt.online is None:
             return None
         if mark == self.row.frames:
-            return _last(attempt.online) if attempt.online_done == 1 else None
+            return _last(attempt.online, attempt.planned.online) if attempt.online_done == 1 else None
         frames = mark * attempt.online.config.training.online_frames / self.row.frames
         return next((item for item in _own(attempt.online) if item.frames >= frames), None)
 
@@ -141,14 +142,17 @@ def gather(grid: Grid, scale: str, seeds: Sequence[int], root: Path) -> list[Out
 
 
 def _own(run: Run) -> list[Evaluation]:
-    """Evaluations of the run's own agent (mean action) or behaviour in its own environment, as they followed."""
+    """Evaluations of the run's own agent (mean action) or behaviour as the experiment makes them, as they followed: in
+    its own environment, on the layouts that all rows share. What `fosp evaluate` has added elsewhere is left out."""
     mode = "mean" if run.config.agent in AGENTS else "sample"
-    wanted = (run.config.agent, mode, run.config.env.id)
-    found = [item for item in run.evaluations if (item.agent, item.mode, item.env) == wanted]
+    wanted = (run.config.agent, mode, run.config.env.id, EVALUATION_SEED)
+    found = [item for item in run.evaluations if (item.agent, item.mode, item.env, item.seeds[0]) == wanted]
     return sorted(found, key=lambda item: (item.update, item.frames))
 
 
-def _last(run: Run) -> Evaluation:
-    """The longest evaluation of the last state."""
+def _last(run: Run | None, stage: Stage | None) -> Evaluation:
+    """Of a finished stage's run, the evaluation of its last state with as many episodes as the stage has."""
+    assert run is not None
+    assert isinstance(stage, Evaluated | Reference)
     own = _own(run)
-    return max((item for item in own if item.update == own[-1].update), key=lambda item: len(item.returns))
+    return next(item for item in own if item.update == own[-1].update and len(item.returns) == stage.episodes)

@@ -94,8 +94,9 @@ def _how_to_read(grid: Grid, scale: str) -> str:
         f"({budget(scale).training.evaluation_episodes} before the end of a training) on seeds that no training has "
         "seen, with mean actions; of these, the interquartile mean over seeds and the 95% interval of the stratified "
         "bootstrap, by rliable. Of a single seed, the interval is over its episodes and says nothing of other seeds. "
+        "Seeds differ in initial weights and in all that is sampled; data, layouts and tests are the same for all. "
         f'Cost regret: cost per frame of online training. "{MISSING}": not run yet. The paper\'s figures are means of '
-        "five seeds at its own budget, 125,000 updates of 64 x 16 offline and half a million frames online."
+        "five seeds at its own budget, 125,000 updates of 64 x 16 offline and online the frames in brackets."
     ) + rates
 
 
@@ -176,17 +177,18 @@ def _together(groups: Groups, ours: str) -> list[str]:
             for outcome in groups[group]
             if outcome.row.label == label and _complete(outcome) and _complete(bases[group])
         ]
-        if pairs:
-            mine, theirs = (_scores([pair[side] for pair in pairs]) for side in (0, 1))
+        for seen in dict.fromkeys(outcome.row.observation for _, outcome in pairs):  # no task counts twice
+            alike = [pair for pair in pairs if pair[1].row.observation == seen]
+            mine, theirs = (_scores([pair[side] for pair in alike]) for side in (0, 1))
             higher, lower = improvement(mine[0], theirs[0]), improvement(-mine[1], -theirs[1])
-            lines.append([label, _interval(higher), _interval(lower), ", ".join(one.row.group for one, _ in pairs)])
+            lines.append([label, _interval(higher), _interval(lower), ", ".join(one.row.group for one, _ in alike)])
     parts = []
     if lines:
         head = [f"{ours} against", "probability that its reward is higher", "that its cost is lower", "over"]
         parts += ["## Probability of improvement", _markdown(head, lines)]
     relative = _relative(groups, bases)
     if relative:
-        text = "Interquartile means over tasks and seeds, reward as a share of what the paper reports for FOSP."
+        text = f"Interquartile means over tasks and seeds, reward as a share of what the paper reports for {ours}."
         parts += ["## All tasks together", text, _markdown(["", "share of the paper's reward", "cost"], relative)]
     return parts
 

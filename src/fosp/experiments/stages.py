@@ -15,6 +15,7 @@ from fosp.experiments.runs import check_same_settings, complete, learn_from_scra
 from fosp.report.machine import save_machine
 from fosp.report.runs import load_evaluations
 from fosp.training.checkpoint import share_done
+from fosp.training.evaluation import EVALUATION_SEED
 from fosp.training.online import updates_granted
 from fosp.training.progress import Progress
 from fosp.training.trained import measure_agent, measure_behaviour
@@ -137,8 +138,10 @@ class Evaluated(Training):
 
     def is_measured(self, run: Path) -> bool:
         """Whether the last state of the agent was evaluated long enough."""
-        found = [item for item in load_evaluations(run) if item.agent == self.config.agent and item.mode == "mean"]
-        return any(item.update == found[-1].update and len(item.returns) >= self.episodes for item in found)
+        wanted = (self.config.agent, "mean", self.config.env.id, EVALUATION_SEED)
+        made = load_evaluations(run)
+        found = [item for item in made if (item.agent, item.mode, item.env, item.seeds[0]) == wanted]
+        return any(item.update == found[-1].update and len(item.returns) == self.episodes for item in found)
 
     def do(self, root: Path, progress: Progress, workers: int) -> None:
         super().do(root, progress, workers)
@@ -198,7 +201,8 @@ class Reference(Stage):
     behaviour: str
 
     def share_done(self, root: Path) -> float:
-        return float(any(len(item.returns) >= self.episodes for item in load_evaluations(root / self.name)))
+        made = [(len(item.returns), item.seeds[0]) for item in load_evaluations(root / self.name)]
+        return float((self.episodes, EVALUATION_SEED) in made)
 
     def do(self, root: Path, progress: Progress, workers: int) -> None:
         run = root / self.name

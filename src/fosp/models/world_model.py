@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fosp import parallel
 from fosp.config import WorldModelConfig
 from fosp.models.distributions import categorical_kl, piecewise_linear, symexp, symlog
 from fosp.models.layers import ImageDecoder, ImageEncoder, TwoHotHead, from_patches, mlp, to_patches
@@ -226,7 +227,7 @@ class WorldModel(nn.Module):
         features = self.imagine(start, lambda _, step: action[step], noise)[0][1:]
         reward = self.reward_head(features).loss(foreseen(batch["reward"]))
         cost = self.cost_loss(features, foreseen(batch["cost"]))
-        count = valid.sum().clamp(min=1)
+        count = parallel.average(valid.sum()).clamp(min=1)
         return {
             "foresight_reward": (valid * reward).sum() / count,
             "foresight_cost": (valid * cost).sum() / count,

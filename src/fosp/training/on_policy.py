@@ -93,8 +93,10 @@ def _learn(
 def _play(
     agent: OnPolicyAgent, environments: VectorEnv, c: Counters, run: Path, progress: Progress, stop: StopRequest
 ) -> list[Rollout]:
-    """A round of episodes; an interrupt abandons it and keeps nothing of it."""
-    before, wanted, rollouts = agent.generator.get_state(), agent.config.on_policy.episodes, list[Rollout]()
+    """A round of episodes, the last one no longer than the budget; an interrupt abandons it and keeps nothing of it."""
+    before, rollouts = agent.generator.get_state(), list[Rollout]()
+    left = agent.config.training.online_frames - c.frames
+    wanted = min(agent.config.on_policy.episodes, -(-left // agent.config.env.time_limit))
 
     def on_step(steps: int) -> None:
         progress.update(steps * agent.config.env.action_repeat)
