@@ -191,6 +191,8 @@ BAD = {
     "own settings": ["pretrain", "--run", "{home}/run", "--resume", "--seed", 8],
     "contradicts": ["finetune", "--from", "{home}/run", "--run", "{home}/new", "--preset", "paper"],
     "no agent 'nobody'": ["pretrain", "--dataset", "{home}/data", "--run", "{home}/new", "--agent", "nobody", *SMALL],
+    "was recorded in scenery:": ["pretrain", "--dataset", "{home}/data", "--run", "{home}/n", "--preset", "test"],
+    "held for 4 frames": ["pretrain", "--dataset", "{home}/held", "--run", "{home}/n", *SMALL],
     "set --safe_dreamer.penalty": ["train", "--agent", "safe_dreamer", "--behaviour.penalty=1e-3", "--run", "{home}/n"],
     "vector": ["evaluate", "--from", "{home}/run", "--env", "SafetyPointGoal1-v0", "--episodes", 1],
     "image": ["pretrain", "--dataset", "{home}/data", "--run", "{home}/n2", *SMALL, "--env.observation", "image"],
@@ -209,6 +211,8 @@ def damaged(home):
     tiny.write_dataset(home / "cut", [tiny.play(i, None) for i in range(2)], SCENE)
     file = sorted((home / "cut").rglob("*.hdf5"), key=lambda path: path.stat().st_size)[-1]
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    words = ["--policy", "random", "--observation", "vector", "--action_repeat", 4, "--episodes", 1, "--workers", 1]
+    assert run("collect", "--env", SCENE, *words, "--out", home / "held") == 0
     (home / "empty").mkdir()
     (home / "empty" / "config.yaml").write_bytes((home / "run" / "config.yaml").read_bytes())
     return home

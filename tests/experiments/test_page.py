@@ -268,7 +268,7 @@ def test_list_tells_what_there_is(capsys):
 
 
 def test_safereach_counts_tests_with_a_success_and_with_a_violation(tmp_path):
-    """Before and half-way 3 tests of each of 3 seeds, in the end 2: all succeed but the first; one seed's have a cost."""
+    """3 tests of each of 3 seeds, 2 at the end: all succeed but the first; those of one seed have a cost."""
     unseen = next(row for row in GRIDS["safereach"].rows if (row.agent, row.target) == ("fosp", "SafeReachUnseen1-v0"))
     for seed in SEEDS:
         make_up(tmp_path, runs(unseen, "test", seed).online, 30, 5 if seed == 0 else 0)

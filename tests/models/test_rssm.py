@@ -100,6 +100,20 @@ def test_the_posterior_sees_the_observation_and_the_prior_does_not(rssm):
     assert (posterior - other_posterior).abs().max() > 1e-3
 
 
+def test_an_imagined_step_is_a_sample_of_the_prior_in_the_state_that_it_reaches(rssm):
+    """The prior as filtering has it, which the KL is trained on: classes are drawn as often as it says."""
+    embedding, action, is_first, noise = (x[:1] for x in inputs(5, 1))
+    is_first[:] = False  # from zero as well, but with its action
+    states, _, prior = rssm.observe(embedding, action, is_first, noise)
+    draws = 40_000
+    uniform = torch.rand(draws, CONFIG.latents, generator=torch.Generator().manual_seed(0))
+    imagined = rssm.imagine_step(rssm.initial(draws, torch.device("cpu")), action[0].expand(draws, -1), uniform)
+    torch.testing.assert_close(imagined.h[0], states.h[0, 0])
+    p = prior[0, 0].exp()
+    frequency = imagined.z.mean(0).view_as(p)
+    assert ((frequency - p).abs() < 5 * (p * (1 - p) / draws).sqrt()).all()
+
+
 def test_imagination_rolls_the_prior_under_the_policy():
     torch.manual_seed(0)
     model = WorldModel(CONFIG, {"vector": (4,)}, A)

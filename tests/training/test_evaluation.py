@@ -133,12 +133,18 @@ def test_observation_spaces_of_single_and_vector_environments():
 def test_evaluation_totals_are_those_of_its_seeds_whatever_the_number_of_environments():
     config = tiny_config().env
     agent = tiny_agent()
-    results = [evaluate(agent, config, 5, environments=environments(n), first_seed=70) for n in (1, 3)]
-    for result in results:
+    for n in (1, 3):
+        result = evaluate(agent, config, 5, environments=environments(n), first_seed=70)
         assert result.seeds == [70, 71, 72, 73, 74]
         assert result.lengths == [LIMIT] * 5
-    assert results[0].reward == pytest.approx(np.mean(results[0].returns))
-    assert results[0].cost == pytest.approx(np.mean(results[0].costs))
+    episodes = [played_by_hand(seed, 0.5) for seed in range(70, 73)]
+    for n in (1, 3):  # Eqs. 2 to 4: undiscounted sums, and their means
+        agent.act = lambda observation, state, *_: (torch.full((len(observation["is_first"]), 1), 0.5), state, {})
+        result = evaluate(agent, config, 3, environments=environments(n), first_seed=70)
+        assert result.returns == pytest.approx([sum(map(float, episode.rewards)) for episode in episodes])
+        assert result.costs == pytest.approx([sum(map(float, episode.costs)) for episode in episodes])
+        assert result.reward == pytest.approx(sum(float(r) for e in episodes for r in e.rewards) / 3)
+        assert result.cost == pytest.approx(sum(float(c) for e in episodes for c in e.costs) / 3)
 
 
 def test_evaluation_is_repeatable_and_leaves_training_alone():

@@ -211,6 +211,21 @@ def test_finetuning_counts_frames_updates_and_costs(offline, online):
     assert (evaluation["frames"], evaluation["update"]) == (100, counters["update"])
 
 
+def test_the_bounds_of_eq_22_are_of_all_that_was_ever_collected(dataset, tmp_path):
+    """Data of a tenth of the rewards and costs: the robot's own episodes are beyond them."""
+    poorer = [dataclasses.replace(e, rewards=0.1 * e.rewards, costs=0.1 * e.costs) for e in Dataset(dataset)]
+    pretrain(settings(), [write_dataset(tmp_path / "poorer", poorer)], tmp_path / "offline")
+    config = settings(behaviour__gamma=0.9)
+    finetune(config, tmp_path / "offline", tmp_path / "run")
+    own = list(Dataset(tmp_path / "run" / "episodes"))
+    largest = max(e.rewards.max() for e in own), max(e.costs.max() for e in own)
+    assert largest[0] > max(e.rewards.max() for e in poorer)
+    state = load_file(tmp_path / "run" / "checkpoint" / "model.safetensors")
+    discounted = sum(0.9**t for t in range(config.env.time_limit // config.env.action_repeat + 1))
+    bounds = [state[f"agent/{name}_bound"].item() for name in ("reward", "cost")]
+    assert bounds == pytest.approx([discounted * max(value, 0) for value in largest], rel=1e-5)
+
+
 def test_finetuning_starts_from_the_pretrained_agent_and_leaves_it_alone(offline, online):
     before, after = (load_file(run / "checkpoint" / "model.safetensors") for run in (offline, online))
     frozen = [name for name in before if name.startswith("agent/actor.")]

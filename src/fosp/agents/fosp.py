@@ -437,8 +437,8 @@ class FOSP(ImaginingAgent):
         return 1 - self.reachability.probability(s)
 
     def penalty(self, s: Tensor, action: Tensor) -> Tensor:
-        """Phi of Eq. 17 on Q_c(s, a) with a ~ pi reparameterised, so that it trains the actor, (...). Ablation (iv): the
-        feasible value in its place, at the price lambda_p that both have."""
+        """Phi of Eq. 17 on Q_c(s, a) with a ~ pi reparameterised, so that it trains the actor, (...). In
+        ablation (iv) the feasible value in its place, at the same price lambda_p."""
         if self.config.behaviour.lagrangian == "weight":
             return torch.zeros_like(action[..., 0])
         if self.feasible_value is not None:

@@ -164,7 +164,7 @@ class SafeDreamer(Dreamer):
 
     @property
     def limited(self) -> bool:
-        """Whether lambda answers to the costs of the robot's own episodes, as FOSP's does, in place of imagined ones."""
+        """Whether lambda answers to the costs of the robot's own episodes, as FOSP's does, not to imagined ones."""
         return self.is_online and self.config.behaviour.cost_limit > 0
 
     def see_costs(self, costs: Sequence[float]) -> None:

@@ -37,6 +37,8 @@ TRAINING: dict[str, Any] = {
     "replay_steps": 60_000,
 }
 """What differs from the preset."""
+BEHAVIOUR: dict[str, Any] = {"penalty": 6e-3, "excess_limit": 20.0}
+"""The multiplier gets as far in a third of the updates; and a robot that is once stuck where it costs drives on."""
 
 
 def demo(
@@ -90,7 +92,8 @@ def settings(observation: Literal["vector", "image"], seed: int, device: str) ->
     """The preset in the demo's environment."""
     base = preset(PRESET)
     env = dataclasses.replace(base.env, id=ENVIRONMENT, observation=observation)
-    return dataclasses.replace(base, seed=seed, device=device, env=env)
+    behaviour = dataclasses.replace(base.behaviour, **BEHAVIOUR)
+    return dataclasses.replace(base, seed=seed, device=device, env=env, behaviour=behaviour)
 
 
 def with_budget(base: Config, agent: str, world_model: Path | None = None) -> Config:

@@ -48,12 +48,29 @@ def starting_config(words: Sequence[str]) -> Config:
     """Settings before single flags are applied: those of a run, else of a preset and of the environment."""
     run, chosen = option(words, "--run") if "--resume" in words else option(words, "--from"), option(words, "--preset")
     if run is None:
-        config, env_id = preset(chosen or "laptop"), option(words, "--env.id")
-        return config if env_id is None else dataclasses.replace(config, env=env_config(env_id))
+        config, env_id, dataset = preset(chosen or "laptop"), option(words, "--env.id"), option(words, "--dataset")
+        if env_id is not None:
+            return dataclasses.replace(config, env=env_config(env_id))
+        if dataset is not None and Path(dataset).exists():
+            _check_recorded_in(config.env.id, Path(dataset))
+        return config
     config = load_config(Path(run) / "config.yaml")
     if chosen not in (None, config.preset):
         raise InputError(f"--preset {chosen} contradicts {run}, whose settings are taken over: leave --preset out.")
     return config
+
+
+def _check_recorded_in(env_id: str, path: Path) -> None:
+    """Raise `InputError` where a dataset was recorded elsewhere than in the default environment, and none is named. The
+    dataset's is not taken unasked: it may be a robot, which an evaluation would set in motion."""
+    from fosp.data import Dataset
+
+    recorded = Dataset(path).metadata.get("env_id", env_id)
+    if recorded.removeprefix("fosp/") != env_id:
+        raise InputError(
+            f"{path} was recorded in {recorded}, but no environment is named, and evaluations would be in {env_id}: "
+            f"add --env {recorded}, or another that is like it."
+        )
 
 
 def option(words: Sequence[str], name: str) -> str | None:

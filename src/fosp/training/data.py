@@ -35,7 +35,8 @@ def load_offline_replay(
         The replay, and the absolute paths of its datasets.
 
     Raises:
-        InputError: no dataset is given, or one lacks the observation asked for or has pictures that are not 64x64.
+        InputError: no dataset is given, or one lacks the observation asked for, has pictures that are not 64x64, or was
+            recorded with another action repeat.
     """
     paths = [Path(path).resolve() for path in datasets]
     if not paths and run is not None:
@@ -44,6 +45,8 @@ def load_offline_replay(
             raise InputError(f"{run} was trained online from scratch: it has no data to go on with.")
     if not paths:
         raise InputError("no dataset is given: name at least one with --dataset.")
+    for path in paths:
+        _check_action_repeat(Dataset(path), config.env.action_repeat)
     spec = _wanted(Dataset(paths[0]), config.env.observation)
     return load_replay(paths, config.training.replay_steps, str(device), spec), paths
 
@@ -64,6 +67,15 @@ def draw(
         return batch
     which = torch.from_numpy(sampler.random(rows) < 0.5).to(replay.device)
     return mirrored(batch, which, mirror)
+
+
+def _check_action_repeat(dataset: Dataset, action_repeat: int) -> None:
+    recorded = dataset.metadata.get("action_repeat", action_repeat)
+    if recorded != action_repeat:
+        raise InputError(
+            f"{dataset.path} has actions that were held for {recorded} frames, but the settings say {action_repeat}: "
+            f"use --env.action_repeat {recorded}."
+        )
 
 
 def _wanted(dataset: Dataset, observation: str) -> ObservationSpec:
