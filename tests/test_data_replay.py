@@ -109,18 +109,6 @@ def test_starts_are_uniform_and_reach_both_ends():
     assert chi_square < 60  # 25 degrees of freedom: 60 is exceeded once in 10^4
 
 
-@pytest.mark.parametrize("capacity", [25, 100], ids=["full", "not full"])
-def test_the_latest_rows_can_be_asked_for_alone(capacity):
-    replay = Replay(capacity, SPEC, ACTIONS)
-    for number, steps in enumerate([9, 8, 6, 4]):  # of the last two: 7 + 5 rows, across the ring's end
-        replay.add(make_episode(steps, number))
-    sample = replay.sample(200, 5, np.random.default_rng(3), latest=12)
-    starts = {(int(number), int(time)) for number, time in sample["vector"][:, 0, :2]}
-    assert starts == {(2, time) for time in range(7)} | {(3, 0)}
-    with pytest.raises(InputError, match="holds 4 rows, fewer than a training sequence of 5"):
-        replay.sample(1, 5, np.random.default_rng(0), latest=4)
-
-
 def test_windows_never_join_rows_that_did_not_follow_one_another():
     replay = Replay(37, SPEC, ACTIONS)
     rng = np.random.default_rng(0)

@@ -262,9 +262,6 @@ class TrainingConfig:
     """Episodes of random actions that an agent trained online from scratch starts with."""
     train_ratio: float = 128.0
     """Replayed steps per agent step online: updates per agent step are train_ratio / (batch_size * sequence_length)."""
-    own_share: float = 0.0
-    """Share of a batch's sequences that online are drawn from the robot's own episodes, the others from all data: of
-    twenty episodes among six hundred a batch of 8 has otherwise one sequence in four. 0: all alike, as in the paper."""
     updates_per_episode: int = 0
     """Updates after every episode online, in place of those that train_ratio grants; 0: train_ratio decides."""
     environments: int = 1

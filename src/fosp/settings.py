@@ -98,7 +98,6 @@ _RANGES = {
     "risk_gamma": _UNIT,
     "advantage_lambda": _UNIT,
     "cooldown": _UNIT,
-    "own_share": _UNIT,
 } | dict.fromkeys(
     (
         "action_repeat",

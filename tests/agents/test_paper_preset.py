@@ -82,7 +82,6 @@ TABLE = [
     ("behaviour", "online_actions", "imagined"),
     ("behaviour", "actor_average", 0.0),
     ("behaviour", "reach_threshold", 0.5),
-    ("training", "own_share", 0.0),
     ("training", "updates_per_episode", 0),
     ("training", "world_model", ""),
 ]

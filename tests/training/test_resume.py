@@ -18,9 +18,7 @@ import fosp.training.offline
 import fosp.training.online
 from fosp.config import save_config
 from fosp.data import Dataset
-from fosp.data.replay import Replay
 from fosp.training.checkpoint import checkpoint_info
-from fosp.training.data import draw
 from fosp.training.interrupts import Interrupted
 from fosp.training.offline import pretrain
 from fosp.training.online import finetune
@@ -267,32 +265,6 @@ def test_a_finetuning_killed_after_an_episode_was_stored_plays_it_again(offline,
     assert [e for e in lines(run) if "train/return" in e] == [e for e in lines(online) if "train/return" in e]
     a, b = (load_file(r / "checkpoint" / "model.safetensors") for r in (online, run))
     assert all(torch.equal(a[name], b[name]) for name in a)
-
-
-def test_a_share_of_every_batch_is_the_robots_own():
-    played = play(0, 0.5)
-    recorded, own = (dataclasses.replace(played, rewards=np.full_like(played.rewards, r)) for r in (-1, 1))
-    replay = Replay(500, recorded.spec, recorded.action_size)
-    for episode in (*[recorded] * 9, own):
-        replay.add(episode)
-    config = settings(training__own_share=0.3)
-
-    def owned(rows: int, own: int) -> int:
-        return int((draw(replay, config, rows, np.random.default_rng(0), own)["reward"][:, 1:] > 0).any(1).sum())
-
-    assert 300 <= owned(1000, len(own) + 1) < 430  # three in ten, and one in ten of the others
-    assert owned(1000, 4) == owned(1000, 0) < 130  # of fewer rows than a sequence nothing can be drawn
-
-
-def test_interrupted_finetuning_with_a_share_of_its_own_resumes_exactly(offline, online, tmp_path):
-    config = settings(training__own_share=0.5)
-    finetune(config, offline, tmp_path / "whole")
-    with pytest.raises(Interrupted):
-        finetune(config, offline, tmp_path / "run", progress=InterruptAfter(40))
-    finetune(config, tmp_path / "not read when resuming", tmp_path / "run", resume=True)
-    assert_same_run(tmp_path / "whole", tmp_path / "run")
-    with pytest.raises(AssertionError):
-        assert_same_run(online, tmp_path / "whole")
 
 
 def test_several_environments_collect_at_once(offline, tmp_path):

@@ -70,7 +70,7 @@ def run_robot(
         env: Environment id (backend simulation; default: the one that the policy was trained in).
         episodes: How many episodes.
         rate: Steps a second; 0: as fast as it goes (default: the arm's own rate, else 0).
-        guard: Whether an alarm stops the arm.
+        guard: An alarm stops the arm; --no-guard switches that off.
         dead_man: Go on only while a key is held down.
         log: Dataset to make of the episodes, for fine-tuning or for a look.
         seed: Reset seed of the first episode.

@@ -147,30 +147,27 @@ class Replay:
             self._rows["is_first"][self._head] = True
             self._rows["action"][self._head] = 0.0
 
-    def sample(
-        self, batch: int, length: int, generator: np.random.Generator, latest: int | None = None
-    ) -> dict[str, torch.Tensor]:
+    def sample(self, batch: int, length: int, generator: np.random.Generator) -> dict[str, torch.Tensor]:
         """Draws windows of consecutive rows, each start equally likely.
 
         Args:
             batch: B windows, drawn with replacement.
             length: T rows each.
             generator: decides the starts; the same state gives the same windows.
-            latest: draw from so many rows that came last, in place of all.
 
         Returns:
             Observations by key (B, T, *shape), "action" (B, T, A) float32, "reward" and "cost" (B, T) float32,
             "is_first" and "is_terminal" (B, T) bool, freshly allocated on the replay's device.
 
         Raises:
-            InputError: if fewer than T rows are held, or `latest` is below T.
+            InputError: if fewer than T rows are held.
         """
-        size = self._size if latest is None else min(latest, self._size)
-        if size < length:
+        if self._size < length:
             raise InputError(
-                f"the replay holds {size} rows, fewer than a training sequence of {length}: add more episodes."
+                f"the replay holds {self._size} rows, fewer than a training sequence of {length}: add more episodes."
             )
-        starts = self._head - size + generator.integers(0, size - length + 1, size=batch)  # (B,)
+        oldest = self._head if self._size == self.capacity else 0
+        starts = oldest + generator.integers(0, self._size - length + 1, size=batch)  # (B,)
         index = (starts[:, None] + np.arange(length)) % self.capacity  # (B, T)
         flat = torch.from_numpy(index.reshape(-1))  # (B*T,)
         if self.device.type == "cuda":  # from pinned memory, since the host would otherwise wait for the device here

@@ -51,17 +51,9 @@ def load_offline_replay(
     return load_replay(paths, config.training.replay_steps, str(device), spec), paths
 
 
-def draw(
-    replay: Replay, config: Config, rows: int, sampler: np.random.Generator, own: int = 0
-) -> dict[str, torch.Tensor]:
-    """`rows` training sequences, about half of them seen in the mirror as `training.mirror` says; the share
-    `training.own_share` of them from the `own` rows of the replay that came last, as soon as one fits there."""
-    length = config.training.sequence_length
-    count = round(config.training.own_share * rows) if own >= length else 0
-    batch = replay.sample(rows - count, length, sampler)
-    if count:
-        latest = replay.sample(count, length, sampler, own)
-        batch = {key: torch.cat([latest[key], value]) for key, value in batch.items()}
+def draw(replay: Replay, config: Config, rows: int, sampler: np.random.Generator) -> dict[str, torch.Tensor]:
+    """`rows` training sequences, about half of them seen in the mirror as `training.mirror` says."""
+    batch = replay.sample(rows, config.training.sequence_length, sampler)
     mirror = {"off": lambda _: None, "auto": find_mirror, "on": mirror_of}[config.training.mirror](config.env.id)
     if mirror is None:
         return batch

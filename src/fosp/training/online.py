@@ -203,10 +203,8 @@ def _learn(
 ) -> None:
     """The loop, from where `counters` stand; the run's own episodes join the replay first."""
     store = EpisodeStore(run / "episodes", agent.config.env, agent.spaces, agent.actions)
-    own = 0
     for episode in store.load(counters.episodes):
         replay.add(episode)
-        own += len(episode) + 1
     loop: dict[str, object] = {"phase": "online", "datasets": [str(path) for path in datasets]}
     try:
         with (
@@ -214,7 +212,7 @@ def _learn(
             MetricsWriter(run, phase="online", resume_at=counters.update if resuming else None) as metrics,
             store,
         ):
-            _OnlineTraining(agent, replay, own, sampler, store, run, loop, counters, metrics, progress, stop).run_all()
+            _OnlineTraining(agent, replay, sampler, store, run, loop, counters, metrics, progress, stop).run_all()
     finally:
         progress.close()
 
@@ -234,7 +232,6 @@ class _OnlineTraining:
         self,
         agent: ModelBasedAgent,
         replay: Replay,
-        own: int,
         sampler: np.random.Generator,
         store: EpisodeStore,
         run: Path,
@@ -247,8 +244,6 @@ class _OnlineTraining:
         self.agent, self.replay, self.sampler, self.store, self.run = agent, replay, sampler, store, run
         self.loop, self.counters, self.metrics, self.progress, self.stop = loop, counters, metrics, progress, stop
         self.training = agent.config.training
-        self.own = own
-        """Rows of the replay that are the robot's own, its latest."""
         self.update = captured(agent, agent.update)
 
     def run_all(self) -> None:
@@ -316,7 +311,6 @@ class _OnlineTraining:
         for r in rollouts:
             self.store.add(c.episodes, r.episode)
             self.replay.add(r.episode)
-            self.own += len(r.episode) + 1
             c.episodes += 1
             c.frames += r.episode.frames
             c.cost += r.episode.total_cost
@@ -339,7 +333,7 @@ class _OnlineTraining:
         """All whole updates that are due."""
         c = self.counters
         while c.due >= 1:
-            batch = draw(self.replay, self.agent.config, self.training.batch_size, self.sampler, self.own)
+            batch = draw(self.replay, self.agent.config, self.training.batch_size, self.sampler)
             self.metrics.add(self.update(batch))
             c.update += 1
             c.due -= 1
