@@ -202,6 +202,18 @@ def test_the_multiplier_rises_above_and_settles_where_the_cost_meets_its_budget(
     assert price.max() > 2 * price[-300:].mean() > 0
 
 
+@pytest.mark.slow
+def test_the_augmented_lagrangian_rises_and_settles_where_the_cost_meets_its_budget(replay):
+    """The same limit for the variant that all tables show. At first: imagined costs of 2.3, episodes of 3.8."""
+    agent, history = learned(replay, LAG | {"safe_dreamer.cost_limit": 5.0, "safe_dreamer.penalty": 0.03}, 1500)
+    cost = np.array([m["value/cost_return"].item() for m in history])
+    price = np.array([m["multiplier/lambda"].item() for m in history])
+    assert cost.max() > 1.5 * agent.budget
+    assert cost[-300:].mean() == pytest.approx(agent.budget, rel=0.15)
+    assert price.max() > 5 * price[-300:].mean()
+    assert 1.5 < evaluate(agent, tiny_config().env, 40, mode="sample").cost < 5
+
+
 def test_bad_settings_are_refused():
     with pytest.raises(InputError, match="variant"):
         change(tiny_config(), {"safe_dreamer.variant": "none"})
