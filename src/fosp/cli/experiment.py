@@ -56,7 +56,7 @@ def run(
         out: Directory of the experiments; on a cluster, one that every machine sees under this path.
         seeds: Seeds (default: those of the scale).
         only: Words; only rows with one of them in the name of a run, as --only PointGoal1-vector.
-        address: Address of a Ray cluster, as ray://HOST:10001 (default: this machine).
+        address: Address of a Ray cluster that this machine is of, as HOST:6379 (default: this machine alone).
         cpus: CPUs of one stage, which is also its number of threads.
         gpus: GPUs that one training takes, as 0.25 for four on one (default: a whole one if there is any).
     """
