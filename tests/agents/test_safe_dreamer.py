@@ -47,22 +47,6 @@ def test_the_price_of_cost_is_the_slope_of_the_augmented_lagrangian():
     assert agent.price(torch.zeros(3, 4)).item() >= 0
 
 
-def test_online_its_multiplier_answers_to_the_costs_of_its_episodes():
-    settings = {"behaviour.cost_limit": 1.0, "behaviour.cost_limit_rate": 0.1, "behaviour.excess_limit": 20.0}
-    agent = tiny_agent(LAG | settings | {"behaviour.multiplier": 0.2})
-    agent.see_costs([6.0])
-    assert agent.multiplier.multiplier.item() == pytest.approx(0.2)  # not yet
-    agent.start_online()
-    agent.price(torch.full((3, 4), 5.0))
-    assert agent.multiplier.multiplier.item() == pytest.approx(0.2)
-    agent.see_costs([6.0, 0.0, 90.0])
-    assert agent.multiplier.multiplier.item() == pytest.approx(0.2 + 0.1 * (5 - 1 + 20))
-    planner = tiny_agent(PLANNER | settings | {"safe_dreamer.variant": "osrp_lag"})
-    planner.start_online()
-    planner.see_costs([6.0])  # its PID multiplier has a budget of its own
-    assert planner.multiplier.multiplier.item() == 0
-
-
 def test_the_budget_is_the_discounted_value_of_the_limit():
     agent = tiny_agent(LAG | {"safe_dreamer.cost_limit": 5.0, "behaviour.gamma": 0.9})
     assert agent.budget == pytest.approx(5 / 20 / (1 - 0.9))  # episodes of 20 steps

@@ -7,6 +7,7 @@ real (posterior) as `data.features`, imagined (prior) as `dream.features`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -26,7 +27,7 @@ from fosp.models.expansion import (
     spread_points,
 )
 from fosp.models.feasible import FeasibleValue
-from fosp.models.lagrangian import Multiplier, excess_of
+from fosp.models.lagrangian import Multiplier
 from fosp.models.reachability import Reachability, reachability_target
 from fosp.models.rssm import Latent, repeat
 from fosp.models.weights import Scale, offline_weight, online_weight
@@ -142,7 +143,7 @@ class FOSP(ImaginingAgent):
         is one."""
         if self.limited:
             c = self.config.behaviour
-            excess = excess_of(costs, c.cost_limit, c.excess_limit)
+            excess = sum(min(cost - c.cost_limit, c.excess_limit or math.inf) for cost in costs)
             self.multiplier.ascend(excess, c.cost_limit_rate)
             if c.expansion_price == "own":
                 self.price.add_(c.price_rate * excess).clamp_(min=0)

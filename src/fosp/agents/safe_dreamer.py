@@ -10,7 +10,6 @@ Three variants, `safe_dreamer.variant`:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
@@ -21,7 +20,7 @@ from fosp.agents.base import Mode, in_bfloat16
 from fosp.agents.dreamer import Dreamer
 from fosp.agents.imagination import Dream
 from fosp.models.critics import ValueCritic
-from fosp.models.lagrangian import Multiplier, PIDMultiplier, discounted_budget, excess_of
+from fosp.models.lagrangian import Multiplier, PIDMultiplier, discounted_budget
 from fosp.models.planning import constrained_score, cross_entropy_plan
 from fosp.models.rssm import Latent, repeat
 from fosp.models.sparse import SparseLatent, SparsePrior
@@ -158,17 +157,5 @@ class SafeDreamer(Dreamer):
             return self.multiplier.multiplier.clone()
         excess = parallel.average(costs[0].mean()) - self.budget
         price = (self.multiplier.multiplier + self.multiplier.penalty / 2 * excess).clamp(min=0)
-        if not self.limited:
-            self.multiplier.update(excess)
+        self.multiplier.update(excess)
         return price.float()
-
-    @property
-    def limited(self) -> bool:
-        """Whether lambda answers to the costs of the robot's own episodes, as FOSP's does, not to imagined ones."""
-        return self.is_online and self.config.behaviour.cost_limit > 0
-
-    def see_costs(self, costs: Sequence[float]) -> None:
-        """Move lambda by how far these episodes are above or below `behaviour.cost_limit`, if there is one."""
-        if self.limited and isinstance(self.multiplier, Multiplier):
-            c = self.config.behaviour
-            self.multiplier.ascend(excess_of(costs, c.cost_limit, c.excess_limit), c.cost_limit_rate)

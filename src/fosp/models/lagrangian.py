@@ -5,7 +5,6 @@ methods", 2020)."""
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -51,12 +50,6 @@ class Multiplier(nn.Module):
         """Dual ascent on a measured constraint: lambda_p moves by `rate` times the excess of costs over their limit,
         and needs no limit of its own, since it falls again."""
         self.multiplier.add_(rate * excess).clamp_(min=0)
-
-
-def excess_of(costs: Sequence[float], limit: float, largest: float) -> float:
-    """By how much episodes of these costs are above the limit of one, in all; no episode counts for more than `largest`
-    (0: none does)."""
-    return sum(min(cost - limit, largest or math.inf) for cost in costs)
 
 
 def discounted_budget(limit: float, gamma: float, steps: int) -> float:
