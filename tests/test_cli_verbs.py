@@ -273,7 +273,8 @@ def test_a_checkpoint_of_another_agent_is_one_line_and_exit_code_2(home, tmp_pat
     assert "is of agent 'fosp', not 'bc'" in capsys.readouterr().err
 
 
-def test_the_demo_runs_through_and_a_second_call_repeats_nothing(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("observation", ["vector", "image"])
+def test_the_demo_runs_through_and_a_second_call_repeats_nothing(observation, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(demo_module, "ENVIRONMENT", "scenery:TinyBothScene-v0")
     monkeypatch.setattr(demo_module, "BEHAVIOURS", ("random",))
     monkeypatch.setattr(demo_module, "EPISODES", 3)
@@ -284,13 +285,14 @@ def test_the_demo_runs_through_and_a_second_call_repeats_nothing(tmp_path, monke
     monkeypatch.setattr(demo_module, "UPDATES", {"bc": 2, "fosp": 2})
     changes = {"online_frames": 20, "checkpoint_every": 2, "batch_size": 2, "sequence_length": 4}
     monkeypatch.setattr(demo_module, "TRAINING", demo_module.TRAINING | changes)
-    assert run("demo", "--out", tmp_path / "demo", "--device", "cpu") == 0
+    words = ["demo", "--out", tmp_path / "demo", "--observation", observation, "--device", "cpu"]
+    assert run(*words) == 0
     shown = capsys.readouterr().out
     for text in ("Random actions", "Behaviour cloning", "FOSP, after offline training", "FOSP, after fine-tuning"):
         assert text in shown
     assert f"Report: {tmp_path / 'demo' / 'report.html'}" in shown
     lines = (tmp_path / "demo" / "online" / "metrics.jsonl").read_text()
     evaluations = (tmp_path / "demo" / "offline" / "evaluations.jsonl").read_text()
-    assert run("demo", "--out", tmp_path / "demo", "--device", "cpu") == 0
+    assert run(*words) == 0
     assert (tmp_path / "demo" / "online" / "metrics.jsonl").read_text() == lines
     assert (tmp_path / "demo" / "offline" / "evaluations.jsonl").read_text() == evaluations
