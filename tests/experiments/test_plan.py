@@ -172,6 +172,17 @@ def test_direct_online_has_twice_the_budget_and_no_data():
     assert not direct.config.behaviour.expansion
 
 
+def test_on_policy_agents_have_the_papers_ten_million_frames_beside_half_a_million_of_planning():
+    """An update after each round of eight episodes of a thousand frames."""
+    stages = expand(find(["table2"]), "paper", seeds=[0], only=["PointGoal1"])
+    made = {stage.config.agent: stage for stage in stages if isinstance(stage, Train)}
+    assert {agent: stage.config.training.online_frames for agent, stage in made.items()} == {
+        "safe_dreamer": 500_000, "cpo": 10_000_000, "ppo_lagrangian": 10_000_000,
+    }  # fmt: skip
+    assert made["safe_dreamer"].updates == 62_500
+    assert made["cpo"].updates == made["ppo_lagrangian"].updates == 1_250
+
+
 def test_transfer_changes_the_environment_of_fine_tuning_only():
     row = next(row for row in find(["transfer"])[0].rows if row.target == "SafetyPointFadingEasy1-v0")
     made = runs(row, "laptop", 0)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from fosp.agents import ON_POLICY
 from fosp.config import Config, EnvConfig, change, save_config
 from fosp.data import collect, episodes_recorded, mix
 from fosp.envs.behaviours import BEHAVIOURS
@@ -170,6 +171,8 @@ class Online(Evaluated):
     @property
     def updates(self) -> int:
         training, env = self.config.training, self.config.env
+        if self.config.agent in ON_POLICY:  # one of the policy after each round of episodes
+            return -(-training.online_frames // (env.time_limit * self.config.on_policy.episodes))
         steps = -(-env.time_limit // env.action_repeat)
         return round(training.online_frames / env.time_limit * updates_granted(training, steps))
 
