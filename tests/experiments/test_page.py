@@ -7,6 +7,7 @@ import re
 
 import pytest
 from made_up import line, make_up
+from matplotlib.figure import Figure
 
 from fosp.cli import main
 from fosp.config import change, save_config
@@ -146,6 +147,32 @@ def test_references_stand_in_the_table_and_in_both_groups(tmp_path):
         assert table(page, group, "Reward")["Behaviour safe (privileged state)"] == ["18.0 [18.0, 18.0]", "", ""]
 
 
+def test_datasets_are_drawn_side_by_side_before_and_after_fine_tuning(tmp_path, monkeypatch):
+    """Figure 6: five ratios of safe to unsafe episodes, of which the last is not fine-tuned yet."""
+    rows = [row for row in GRIDS["ablation-data"].rows if row.group == "Safe and unsafe episodes"]
+    for number, row in enumerate(rows):
+        made = runs(row, "test", 0)
+        make_up(tmp_path, made.offline, 10 + number, 40 - number)
+        if number < 4:
+            make_up(tmp_path, made.online, 20 + number, 4 - number)
+    drawn = {}
+    monkeypatch.setattr(Figure, "savefig", lambda figure, path, **_: drawn.update({path.name: figure}))
+    page = page_of("ablation-data", tmp_path, (0,))
+    pictures = re.findall(r"!\[.*?\]\((.*?)\)", page)
+    assert pictures == ["page/safe-and-unsafe-episodes-compared.svg", "page/safe-and-unsafe-episodes.svg"]
+    reward, cost = drawn["safe-and-unsafe-episodes-compared.svg"].axes
+    lines = {axes: {line.get_label(): line.get_xydata().T.tolist() for line in axes.lines} for axes in (reward, cost)}
+    assert lines[reward] == {"offline": [[0, 1, 2, 3, 4], [10, 11, 12, 13, 14]],
+                             "fine-tuned": [[0, 1, 2, 3], [20, 21, 22, 23]]}  # fmt: skip
+    assert lines[cost] == {
+        "offline": [[0, 1, 2, 3, 4], [40, 39, 38, 37, 36]],
+        "fine-tuned": [[0, 1, 2, 3], [4, 3, 2, 1]],
+    }
+    assert [label.get_text() for label in cost.get_xticklabels()] == [row.label for row in rows]
+    page = page_of("ablation-modules", tmp_path, (0,))
+    assert "-compared" not in page
+
+
 def test_probability_of_improvement_is_over_what_both_have_finished(tmp_path):
     """FOSP earns 20 and 21. One ablation earns 10 and 11 (always less), one 21 and 20 (half), one has one seed only."""
     rows = [row for row in GRIDS["ablation-modules"].rows if row.observation == "image"]
@@ -264,7 +291,7 @@ def test_list_tells_what_there_is(capsys):
     assert main(["experiment", "list", "--scale", "paper"]) == 0
     shown = capsys.readouterr().out
     assert all(name in shown for name in grids.GRIDS)
-    assert "9,375,000" in shown  # learning: 50 pretrainings of 125,000 updates, 50 fine-tunings of 62,500
+    assert "15,000,000" in shown  # learning: 50 pretrainings and 70 fine-tunings of 125,000 updates
 
 
 def test_safereach_counts_tests_with_a_success_and_with_a_violation(tmp_path):

@@ -91,6 +91,8 @@ class Grid:
     """One table each."""
     headings: Mapping[float, str] = field(default_factory=dict)
     """What the columns are called (default: frames)."""
+    side_by_side: bool = False
+    """Whether a group's rows, in their order, are the points of one more picture, before and after fine-tuning."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -273,6 +275,39 @@ def _learning(observation: Literal["image", "vector"]) -> tuple[Row, ...]:
     )  # fmt: skip
 
 
+MIXTURES = {
+    "Safe and unsafe episodes": {
+        "safe only": _mixed(600, 0, 0),
+        "safe : unsafe 2 : 1": _mixed(400, 200, 0),
+        "safe : unsafe 1 : 1": _mixed(300, 300, 0),
+        "safe : unsafe 1 : 2": _mixed(200, 400, 0),
+        "unsafe only": _mixed(0, 600, 0),
+    },
+    "Random episodes": {
+        "safe : random 1 : 1": _mixed(300, 0, 300),
+        "unsafe : random 1 : 1": _mixed(0, 300, 300),
+    },
+    "Size": {
+        "smaller: 300 episodes": _mixed(100, 100, 100),
+        "standard: 600 episodes": STANDARD,
+        "larger: 900 episodes": _mixed(300, 300, 300),
+    },
+}
+"""Datasets by what is varied: episodes of each behaviour."""
+
+
+def _mixtures(observation: Literal["image", "vector"]) -> tuple[Row, ...]:
+    """FOSP on SafetyPointGoal2 from every dataset."""
+    pictures = observation == "image"
+    return tuple(
+        Row(group=group if pictures else f"{group}, from vectors", label=label, env=GOAL2, data=data,
+            observation=observation, model_changes={} if pictures else VECTOR_MODEL,
+            reported=paper.TABLE1[GOAL2]["fosp"] if pictures and data == STANDARD else {})
+        for group, datasets in MIXTURES.items()
+        for label, data in datasets.items()
+    )  # fmt: skip
+
+
 TELEOPERATED = {"safe-success": 120, "safe-failure": 30, "unsafe-success": 40, "unsafe-failure": 10}
 """Episodes of each class in SafeReach's dataset; the paper's proportions."""
 
@@ -417,31 +452,10 @@ _ALL = (
         text="On SafetyPointGoal2: the share of safe and unsafe episodes among 600, what random episodes add, and the "
         "size of the standard mixture. The paper shows five ratios in a picture without figures; those between the "
         "pure ones are ours. It fine-tunes for 0.7 to 0.8 million frames in Figures 15 to 17, and for half a million "
-        "in Figure 6, as here.",
-        rows=tuple(
-            Row(group=group, label=label, env=GOAL2, data=data,
-                reported=paper.TABLE1[GOAL2]["fosp"] if data == STANDARD else {})
-            for group, datasets in (
-                ("Safe and unsafe episodes", {
-                    "safe only": _mixed(600, 0, 0),
-                    "safe : unsafe 2 : 1": _mixed(400, 200, 0),
-                    "safe : unsafe 1 : 1": _mixed(300, 300, 0),
-                    "safe : unsafe 1 : 2": _mixed(200, 400, 0),
-                    "unsafe only": _mixed(0, 600, 0),
-                }),
-                ("Random episodes", {
-                    "safe : random 1 : 1": _mixed(300, 0, 300),
-                    "unsafe : random 1 : 1": _mixed(0, 300, 300),
-                }),
-                ("Size", {
-                    "smaller: 300 episodes": _mixed(100, 100, 100),
-                    "standard: 600 episodes": STANDARD,
-                    "larger: 900 episodes": _mixed(300, 300, 300),
-                }),
-            )
-            for label, data in datasets.items()
-        ),
+        "in Figure 6, as here. From vectors as well, which the paper does not have.",
+        rows=(*_mixtures("image"), *_mixtures("vector")),
         ours="standard: 600 episodes",
+        side_by_side=True,
     ),
     Grid(
         name="transfer",

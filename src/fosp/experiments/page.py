@@ -12,7 +12,7 @@ from fosp.experiments.estimates import improvement, seed_estimates, task_estimat
 from fosp.experiments.grids import SCALES, Grid, Signal
 from fosp.experiments.outcomes import Cell, Outcome, gather
 from fosp.experiments.paper import ONLINE_FRAMES
-from fosp.experiments.pictures import draw_curves
+from fosp.experiments.pictures import draw_curves, draw_rows
 from fosp.experiments.plan import budget, narrow, seeds_of
 from fosp.report.markup import number
 from fosp.report.statistics import Estimate, wilson
@@ -43,14 +43,21 @@ def write_page(grid: Grid, scale: str, seeds: Sequence[int], root: Path, out: Pa
         if not any(outcome.row.phases != "reference" for outcome in members):
             continue  # nothing to be compared with the yardsticks
         parts.append(f"## {group}")
-        picture = out.with_suffix("") / f"{re.sub(r'[^a-z0-9]+', '-', group.lower()).strip('-')}.svg"
-        if draw_curves(members, picture):
-            parts.append(f"![{group}: reward and cost over training]({picture.relative_to(out.parent).as_posix()})")
+        name = re.sub(r"[^a-z0-9]+", "-", group.lower()).strip("-")
+        curves, rows = (out.with_suffix("") / f"{name}{what}.svg" for what in ("", "-compared"))
+        if grid.side_by_side and draw_rows(members, rows):
+            parts.append(_image(f"{group}: reward and cost before and after fine-tuning", rows, out))
+        if draw_curves(members, curves):
+            parts.append(_image(f"{group}: reward and cost over training", curves, out))
         parts += [_table(signal, members, grid, scale) for signal in grid.signals]
     parts += _together(groups, grid.ours)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     return out
+
+
+def _image(says: str, picture: Path, page: Path) -> str:
+    return f"![{says}]({picture.relative_to(page.parent).as_posix()})"
 
 
 def _facts(grid: Grid, scale: str, seeds: Sequence[int], only: Sequence[str], outcomes: Sequence[Outcome]) -> str:

@@ -1,4 +1,4 @@
-"""Learning curves of an experiment as SVG files."""
+"""An experiment as SVG files: learning curves, and its rows side by side."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, MaxNLocator
+from matplotlib.ticker import EngFormatter, MaxNLocator, StrMethodFormatter
 
 from fosp.experiments.estimates import seed_estimates
 from fosp.experiments.outcomes import Outcome
@@ -54,9 +54,48 @@ def draw_curves(outcomes: Sequence[Outcome], path: Path) -> bool:
             label: handle for axes in grid[0] for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
         }
         figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=2)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+        _save(figure, path)
     return True
+
+
+def draw_rows(outcomes: Sequence[Outcome], path: Path) -> bool:
+    """Reward (left) and cost (right) of every row, before and after online training (the form of Figure 6).
+
+    Costs are linear up to 1 and logarithmic above, since those of offline training are often many times the others.
+    Returns whether two rows or more have a figure; if not, no file is written.
+    """
+    trained = [outcome for outcome in outcomes if outcome.trains]
+    series = {
+        label: [(place, cell) for place, cell in enumerate(cells) if cell and cell.found]
+        for label, cells in {
+            "offline": [outcome.cell(0) for outcome in trained],
+            "fine-tuned": [outcome.cell(outcome.last_mark) if outcome.last_mark else None for outcome in trained],
+        }.items()
+    }
+    if max(len(points) for points in series.values()) < 2:
+        return False
+    with mpl.rc_context(_RC):
+        figure = Figure(figsize=(9.4, 4.2), layout="constrained")
+        reward, cost = figure.subplots(1, 2)
+        for colour, (label, points) in zip(COLOURS, series.items(), strict=False):
+            if points:
+                x = [place for place, _ in points]
+                _line(reward, x, seed_estimates([cell.returns for _, cell in points]), colour, label, whiskers=True)
+                _line(cost, x, seed_estimates([cell.costs for _, cell in points]), colour, label, whiskers=True)
+        for axes, title in ((reward, "Reward"), (cost, "Cost")):
+            axes.set_title(title)
+            axes.set_xticks(range(len(trained)), [outcome.row.label for outcome in trained], rotation=20, ha="right")
+        cost.set_yscale("symlog", linthresh=1)
+        cost.set_ylim(bottom=0)
+        cost.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        figure.legend(*reward.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+        _save(figure, path)
+    return True
+
+
+def _save(figure: Figure, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
 def _phase(column: np.ndarray, outcomes: Sequence[Outcome], phase: str) -> None:
@@ -80,8 +119,15 @@ def _phase(column: np.ndarray, outcomes: Sequence[Outcome], phase: str) -> None:
     cost.xaxis.set_major_locator(MaxNLocator(5))
 
 
-def _line(axes: Axes, x: Sequence[int], estimates: Sequence[Estimate], colour: str, label: str) -> None:
+def _line(
+    axes: Axes, x: Sequence[int], estimates: Sequence[Estimate], colour: str, label: str, whiskers: bool = False
+) -> None:
+    """Means over `x`, with their intervals as a band or as whiskers."""
+    mean = [item.mean for item in estimates]
     low = [item.mean if item.low is None else item.low for item in estimates]
     high = [item.mean if item.high is None else item.high for item in estimates]
-    axes.fill_between(x, low, high, color=colour, alpha=0.13, linewidth=0)
-    axes.plot(x, [item.mean for item in estimates], "-o", color=colour, markersize=3, linewidth=1.5, label=label)
+    if whiskers:
+        axes.vlines(x, low, high, color=colour, linewidth=1)
+    else:
+        axes.fill_between(x, low, high, color=colour, alpha=0.13, linewidth=0)
+    axes.plot(x, mean, "-o", color=colour, markersize=3, linewidth=1.5, label=label)
