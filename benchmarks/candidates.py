@@ -1,8 +1,8 @@
 """What a trained FOSP is worth with several candidates of each actor, followed in the world model for so many steps, at
 several prices of costs, without training anew.
 
-    python benchmarks/candidates.py runs/fosp --candidates 1 4 8 --prices 0.5 1 2
-    python benchmarks/candidates.py runs/fosp --candidates 8 --lookahead 0 5 --prices 0.5 1 2
+    python benchmarks/candidates.py runs/fosp --candidates 1 4 8 --prices 5 10 20
+    python benchmarks/candidates.py runs/fosp --candidates 8 --lookahead 0 5 --prices 5 10 20
 
 Tests are the evaluation's, in the run's environment and on its fixed seeds. With one candidate of one actor there is no
 choice, and no price.
@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="run directory of fosp pretrain or finetune")
     parser.add_argument("--candidates", type=int, nargs="+", default=[1, 4, 8])
     parser.add_argument("--lookahead", type=int, nargs="+", default=[0])
-    parser.add_argument("--prices", type=float, nargs="+", default=[0.5, 1.0, 2.0])
+    parser.add_argument("--prices", type=float, nargs="+", default=[5.0, 10.0, 20.0])
     parser.add_argument("--episodes", type=int, default=20)
     parser.add_argument("--environments", type=int, default=1, help="stepping together (default: 1)")
     parser.add_argument("--mode", choices=("mean", "sample"), default="mean")

@@ -142,6 +142,7 @@ def tiny_config(changes: Mapping[str, Any] | None = None, **env: Any) -> Config:
         "behaviour.advantage_scale": "advantage",
         "behaviour.weight_clip": 100.0,
         "behaviour.entropy": 0.01,
+        "behaviour.penalty_scale": "none",
         "behaviour.multiplier": 0.2,
         "behaviour.penalty": 0.05,
         "behaviour.penalty_growth": 1e-3,

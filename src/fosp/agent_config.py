@@ -37,6 +37,8 @@ class SafeDreamerConfig:
     penalty: float = 1e-4
     """bsrp_lag: mu at the start, in place of behaviour.penalty: an actor that no data hold back gives up the reward for
     less than FOSP's does (docs/safe_dreamer.md)."""
+    multiplier_limit: float = 8.0
+    """bsrp_lag: largest lambda_p (0: none, as in the preset paper)."""
     plan_horizon: int = 15
     """Steps of a plan."""
     plan_samples: int = 500

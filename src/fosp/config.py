@@ -151,23 +151,28 @@ class BehaviourConfig:
     """How the multiplier reaches the actor. gradient: of Phi at actions of its own, through Q_c (the paper's). weight:
     A_r in the weights of log pi becomes (A_r - lambda_p A_c) / (1 + lambda_p), so that nothing is asked of Q_c about
     actions that nobody took."""
+    penalty_scale: Literal["none", "value"] = "value"
+    """What costs are divided by where lambda_p weighs them (Eqs. 17 and 27). none: by nothing (the paper's). value: by
+    the moving 5-95 percentile range of V_c over the replay's states, or 1 if that is larger, as advantages are, so that
+    one penalty serves tasks whose costs differ. With lagrangian weight, whose advantages are scaled: none."""
     multiplier: float = 0.01
     """lambda_p at the start (Eq. 17)."""
-    multiplier_limit: float = 8.0
+    multiplier_limit: float = 70.0
     """Largest lambda_p that Eq. 27 climbs to (0: none, as in the preset paper). Costs in the data keep V_c above 0, so
     that without a limit it climbs as long as training lasts, until nothing but standing still is cheap enough."""
     cost_limit: float = 1.0
     """Cost that an episode may have online: the multiplier climbs or falls by how far the robot's own episodes are
     above or below it (dual ascent). 0, the paper's: Eq. 27 on V_c, by which it only climbs, since V_c is never 0."""
-    cost_limit_rate: float = 0.1
-    """How far the multiplier moves for an excess of 1 in an episode (cost_limit > 0)."""
-    excess_limit: float = 0.0
+    cost_limit_rate: float = 10.0
+    """How far the multiplier moves for an excess of 1, divided as `penalty_scale` says, in an episode (cost_limit >
+    0)."""
+    excess_limit: float = 20.0
     """Largest excess of one episode that counts there (0: none): a robot that once is stuck where it costs would stand
     still for a hundred episodes after it."""
-    penalty: float = 1e-3
-    """mu at the start (Eq. 17): the dial between reward and safety. The multiplier climbs by mu/2 times V_c an update,
-    without end, so that mu goes with the number of updates: the paper's 1e-6 counts on 125,000, this on six thousand.
-    docs/results/settings.md shows what 3e-5 to 3e-3 make of reward and cost."""
+    penalty: float = 0.1
+    """mu at the start (Eq. 17). The multiplier climbs by mu/2 times V_c (divided as `penalty_scale` says) an update,
+    without end, so that mu goes with the number of updates: this counts on six thousand, the paper's 1e-6, of costs as
+    they are, on 125,000. With `multiplier_limit` the dial between reward and safety: docs/results/settings.md."""
     penalty_growth: float = 5e-9
     """nu of Eq. 27: relative growth of mu per update."""
     expansion_inverse_temperature: float = 2000.0
@@ -177,10 +182,10 @@ class BehaviourConfig:
     """What a cost weighs in the choice between candidates. bounds: Q* / C* rewards (Eq. 22), a quarter of one on
     SafetyPointGoal1, whatever the robot's own episodes cost; multiplier: lambda_p rewards, as in the actor's loss;
     own: `price` rewards, as a choice, which no weight of the data's actions opposes, needs less than the loss."""
-    price: float = 1.0
-    """What a cost weighs at first (expansion_price own)."""
-    price_rate: float = 0.02
-    """How far that price moves for an excess of 1 in an episode (cost_limit > 0)."""
+    price: float = 10.0
+    """Rewards that a cost weighs at first, of costs divided as `penalty_scale` says (expansion_price own)."""
+    price_rate: float = 1.0
+    """How far that price moves for an excess of 1, so divided, in an episode (cost_limit > 0)."""
     candidates: int = 1
     """Actions that each actor offers. The paper's: 1, so that offline there is no choice. With more, the best of the
     policy's own actions is taken, offline too."""
@@ -226,6 +231,11 @@ class BehaviourConfig:
             raise InputError(
                 "Setting behaviour.augmented_lagrangian is False, which changes nothing where behaviour.lagrangian is "
                 "'weight': set that to 'gradient'."
+            )
+        if self.lagrangian == "weight" and self.penalty_scale != "none":
+            raise InputError(
+                "Setting behaviour.penalty_scale is 'value', but where behaviour.lagrangian is 'weight' advantages are "
+                "scaled already: set it to 'none', and behaviour.penalty for costs as they are (such as 1e-5)."
             )
 
 
@@ -435,6 +445,7 @@ PRESETS: dict[str, Config] = {
             reach_gamma=0.99,
             beta_reward=10.0,
             beta_cost=10.0,
+            penalty_scale="none",
             multiplier_limit=0.0,
             cost_limit=0.0,
             penalty=1e-6,
@@ -457,6 +468,6 @@ PRESETS: dict[str, Config] = {
             evaluation_episodes=20,
             checkpoint_every=2_500,
         ),
-        safe_dreamer=SafeDreamerConfig(penalty=1e-6),
+        safe_dreamer=SafeDreamerConfig(penalty=1e-6, multiplier_limit=0.0),
     ),
 }

@@ -303,10 +303,35 @@ def test_choices_among_several_candidates_follow_eq_21():
     torch.testing.assert_close(info["probability_new"], torch.full((6000,), 0.7))
 
 
+def test_an_episodes_excess_moves_multiplier_and_price_in_units_of_the_range_of_v_c():
+    """4 above the limit in a unit of 16: by a quarter of the rates."""
+    changes = {"behaviour.penalty_scale": "value", "behaviour.cost_limit": 1.0, "behaviour.cost_limit_rate": 20.0}
+    changes |= {"behaviour.expansion_price": "own", "behaviour.price": 15.0, "behaviour.price_rate": 2.0}
+    agent = online_agent(changes)
+    agent.cost_unit.value.fill_(16.0)
+    before = agent.multiplier.multiplier.item()
+    agent.see_costs([5.0])
+    assert agent.multiplier.multiplier.item() == pytest.approx(before + 5, rel=1e-9)
+    assert agent.price.item() == pytest.approx(15.5)
+
+
+def test_a_price_of_its_own_is_of_costs_in_units_of_the_range_of_v_c():
+    """Twice the price at twice the unit chooses alike, and scores alike."""
+    agent = online_agent({"behaviour.expansion_price": "own", "behaviour.price": 3.0})
+    s, action = features(agent, 5), torch.rand(5, 1, generator=generator(0))
+    before = agent.score(s, action)
+    agent.price.mul_(2)
+    assert (agent.score(s, action) - before).abs().max() > 1e-4
+    agent.cost_unit.value.fill_(2.0)
+    torch.testing.assert_close(agent.score(s, action), before)
+
+
 def test_one_bad_episode_counts_up_to_the_excess_limit():
     """Limit 1: of a cost of 30 not 29 counts but 20; an episode without cost counts as it did."""
-    changes = {"behaviour.expansion_price": "own", "behaviour.price_rate": 0.05, "behaviour.cost_limit": 1.0}
-    agent = online_agent(changes | {"behaviour.excess_limit": 20.0, "behaviour.multiplier_limit": 0.0})
+    changes = {"behaviour.expansion_price": "own", "behaviour.price": 1.0, "behaviour.price_rate": 0.05}
+    changes |= {"behaviour.cost_limit": 1.0}
+    changes |= {"behaviour.excess_limit": 20.0, "behaviour.multiplier_limit": 0.0, "behaviour.cost_limit_rate": 0.1}
+    agent = online_agent(changes)
     before = agent.multiplier.multiplier.item()
     agent.see_costs([30.0, 0.0, 4.0])
     assert agent.price.item() == pytest.approx(1 + 0.05 * (20 - 1 + 3), abs=1e-6)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from fosp.agents.base import Transitions, transitions
 from fosp.agents.fosp import FOSP, Dream
+from fosp.errors import InputError
 from tiny import awaken, random_batch, tiny_agent
 
 B, T, H = 3, 6, 3
@@ -251,6 +252,43 @@ def test_phi_reaches_the_actor_through_the_slow_cost_critic_and_nothing_else():
     assert trained(agent.actor)
     for module in (agent.cost_critic, agent.reward_critic, agent.reachability, agent.world_model, agent.new_actor):
         assert not trained(module)
+
+
+def test_lambda_p_weighs_costs_in_units_of_the_range_of_v_c():
+    """Range 400 so far: an update moves it a hundredth of the way to the batch's; Phi, Eq. 27 and prices divide by it.
+
+    With costs as they are the unit is 1, however large they get.
+    """
+    for setting, before in (("value", 400.0), ("none", 1.0)):
+        agent, batch = agent_with_opinions({"behaviour.penalty_scale": setting}), random_batch(B, T)
+        agent.cost_unit.range.fill_(before)
+        features, states = states_of(agent, batch)
+        value = numbers(agent.cost_critic.value(features))
+        metrics = agent.behaviour_loss(batch, features, states, *noises(agent))[1]
+        low, high = np.percentile(value, [5, 95])
+        unit = 0.99 * 400 + 0.01 * (high - low) if setting == "value" else 1.0
+        assert agent.cost_unit.value.item() == pytest.approx(unit, rel=1e-5)
+        action = agent.actor(features).mode
+        expected = phi(numbers(agent.cost_critic.slow_q(features, action)) / unit, 0.2, 0.05)
+        np.testing.assert_allclose(numbers(agent.penalty(features, action)), expected, rtol=1e-4)
+        assert agent.price_by_multiplier.item() == pytest.approx(0.2 / unit, rel=1e-5)
+        assert metrics["value/cost"].item() == pytest.approx(value.mean(), rel=1e-4)
+        metrics = agent.update(batch)
+        climb = 0.025 * metrics["value/cost"].item() / metrics["multiplier/cost_unit"].item()
+        assert agent.multiplier.multiplier.item() == pytest.approx(0.2 + climb, rel=1e-6)
+
+
+def test_advantages_that_are_scaled_are_not_scaled_again():
+    with pytest.raises(InputError, match="scaled already"):
+        tiny_agent({"behaviour.penalty_scale": "value", "behaviour.lagrangian": "weight"})
+
+
+def test_rare_costs_are_not_magnified():
+    """A range of V_c below 1 counts as 1."""
+    agent, batch = agent_with_opinions({"behaviour.penalty_scale": "value"}), random_batch(B, T)
+    agent.behaviour_loss(batch, *states_of(agent, batch), *noises(agent))
+    assert 0 < agent.cost_unit.range.item() < 1
+    assert agent.cost_unit.value.item() == 1
 
 
 @pytest.mark.parametrize("online", [False, True])

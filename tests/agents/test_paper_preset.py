@@ -74,6 +74,7 @@ TABLE = [
     ("world_model", "vector_layers", 2),
     ("behaviour", "advantage", "critic"),
     ("behaviour", "lagrangian", "gradient"),
+    ("behaviour", "penalty_scale", "none"),
     ("behaviour", "multiplier_limit", 0.0),
     ("behaviour", "expansion_price", "bounds"),
     ("behaviour", "expansion_model", "shared"),

@@ -57,6 +57,7 @@ class FOSP(ImaginingAgent):
         self.multiplier = Multiplier(c.multiplier, c.penalty, c.penalty_growth, c.multiplier_limit)
         self.feasible_value = None if c.augmented_lagrangian else FeasibleValue(*size)
         self.reward_scale, self.cost_scale = Scale(c.advantage_scale), Scale(c.advantage_scale)
+        self.cost_unit = Scale("return")  # of what lambda_p weighs; 1 as long as it sees nothing
         self.register_buffer("reward_bound", torch.tensor(0.0))
         self.register_buffer("cost_bound", torch.tensor(0.0))
         self.register_buffer("price", torch.tensor(c.price), persistent=False)  # kept once it moves
@@ -144,6 +145,7 @@ class FOSP(ImaginingAgent):
         if self.limited:
             c = self.config.behaviour
             excess = sum(min(cost - c.cost_limit, c.excess_limit or math.inf) for cost in costs)
+            excess /= self.cost_unit.value.item()
             self.multiplier.ascend(excess, c.cost_limit_rate)
             if c.expansion_price == "own":
                 self.price.add_(c.price_rate * excess).clamp_(min=0)
@@ -222,9 +224,9 @@ class FOSP(ImaginingAgent):
             case "bounds":
                 return expansion_score(q_reward, q_cost, self.reward_bound, self.cost_bound)
             case "multiplier":
-                return priced_score(q_reward, q_cost, self.reward_bound, self.multiplier.multiplier.float())
+                return priced_score(q_reward, q_cost, self.reward_bound, self.price_by_multiplier)
             case "own":
-                return priced_score(q_reward, q_cost, self.reward_bound, self.price)
+                return priced_score(q_reward, q_cost, self.reward_bound, self.price / self.cost_unit.value)
 
     def future_noise(self, rows: int, mode: Mode, generator: torch.Generator) -> Tensor | None:
         """The noise of `follow` for N rows, in mode mean the same every time; none without `lookahead`."""
@@ -282,8 +284,9 @@ class FOSP(ImaginingAgent):
             if slow is not None:
                 slow.update_slow(rate)
         if not self.limited:
-            self.multiplier.update(more["value/cost"])
+            self.multiplier.update(more["value/cost"] / self.cost_unit.value)
         metrics["multiplier/lambda"] = self.multiplier.multiplier.clone()
+        metrics["multiplier/cost_unit"] = self.cost_unit.value.clone()
         metrics["multiplier/mu"] = self.multiplier.penalty.clone()
         if self.config.behaviour.expansion_price == "own":
             metrics["multiplier/price"] = self.price.clone()
@@ -307,7 +310,11 @@ class FOSP(ImaginingAgent):
     ) -> tuple[Tensor, Metrics]:
         """The same on real steps and on rollouts."""
         losses: Metrics = {}
-        metrics: Metrics = {}
+        with torch.no_grad():
+            value_cost = self.cost_critic.value(features)
+            metrics = {"value/reward": self.reward_critic.value(features).mean(), "value/cost": value_cost.mean()}
+            if self.config.behaviour.penalty_scale == "value":
+                self.cost_unit.see(value_cost)
         for name, critic, real, imagined in (
             ("reward", self.reward_critic, data.reward, dream.reward),
             ("cost", self.cost_critic, data.cost, dream.cost),
@@ -327,9 +334,6 @@ class FOSP(ImaginingAgent):
         metrics |= more
         if self.feasible_value is not None:
             losses["feasible_value"] = self.feasible_value_loss(self.feasible_value, data, penalty_noise)
-        with torch.no_grad():
-            metrics["value/reward"] = self.reward_critic.value(features).mean()
-            metrics["value/cost"] = self.cost_critic.value(features).mean()
         metrics |= {f"loss/{name}": value.detach() for name, value in losses.items()}
         return torch.stack(list(losses.values())).sum(), metrics
 
@@ -428,7 +432,7 @@ class FOSP(ImaginingAgent):
         """A_r, or what is left of it when costs are priced in the weights, (...)."""
         if self.config.behaviour.lagrangian == "gradient":
             return advantage_reward
-        price = self.multiplier.multiplier.float()
+        price = self.price_by_multiplier
         return (advantage_reward - price * advantage_cost) / (1 + price)
 
     def feasibility(self, s: Tensor) -> Tensor:
@@ -437,14 +441,19 @@ class FOSP(ImaginingAgent):
             return torch.ones(s.shape[:-1], device=s.device)
         return 1 - self.reachability.probability(s)
 
+    @property
+    def price_by_multiplier(self) -> Tensor:
+        """What lambda_p makes one cost weigh, ()."""
+        return self.multiplier.multiplier.float() / self.cost_unit.value
+
     def penalty(self, s: Tensor, action: Tensor) -> Tensor:
-        """Phi of Eq. 17 on Q_c(s, a) with a ~ pi reparameterised, so that it trains the actor, (...). In
-        ablation (iv) the feasible value in its place, at the same price lambda_p."""
+        """Phi of Eq. 17 on Q_c(s, a), in units of `penalty_scale`, with a ~ pi reparameterised, so that it trains the
+        actor, (...). In ablation (iv) the feasible value in its place, at the same price."""
         if self.config.behaviour.lagrangian == "weight":
             return torch.zeros_like(action[..., 0])
         if self.feasible_value is not None:
-            return self.multiplier.multiplier.float() * self.feasible_value(s, action)
-        return self.multiplier.phi(self.cost_critic.slow_q(s, action))
+            return self.price_by_multiplier * self.feasible_value(s, action)
+        return self.multiplier.phi(self.cost_critic.slow_q(s, action) / self.cost_unit.value)
 
     def feasible_value_loss(self, critic: FeasibleValue, data: Transitions, noise: Tensor) -> Tensor:
         """Reach-avoid backup of ablation (iv) on real steps."""

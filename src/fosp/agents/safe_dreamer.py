@@ -39,7 +39,7 @@ class SafeDreamer(Dreamer):
         self.cost_critic = ValueCritic(self.world_model.features, b.units, b.layers)
         self.cost_scale = Scale("return")
         self.multiplier: Multiplier | PIDMultiplier = (
-            Multiplier(b.multiplier, c.penalty, b.penalty_growth, b.multiplier_limit)
+            Multiplier(b.multiplier, c.penalty, b.penalty_growth, c.multiplier_limit)
             if c.variant == "bsrp_lag"
             else PIDMultiplier(c.pid_proportional, c.pid_integral, c.pid_derivative)
         )

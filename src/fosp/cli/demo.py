@@ -37,8 +37,8 @@ TRAINING: dict[str, Any] = {
     "replay_steps": 60_000,
 }
 """What differs from the preset."""
-BEHAVIOUR: dict[str, Any] = {"penalty": 6e-3, "excess_limit": 20.0}
-"""The multiplier gets as far in a third of the updates; and a robot that is once stuck where it costs drives on."""
+BEHAVIOUR: dict[str, Any] = {"penalty": 0.3}
+"""The multiplier gets as far in a third of the updates."""
 
 
 def demo(

@@ -33,8 +33,10 @@ def call(function: Callable[..., Any], name: str, words: Sequence[str]) -> Any:
     if "config" in inspect.signature(function).parameters:
         words = [_spell_out(word) for word in words]
         config = starting_config(words)
-        if (option(words, "--agent") or config.agent) == "safe_dreamer" and option(words, "--behaviour.penalty"):
-            raise InputError("safe_dreamer does not read --behaviour.penalty: set --safe_dreamer.penalty.")
+        if (option(words, "--agent") or config.agent) == "safe_dreamer":
+            for own in ("penalty", "multiplier_limit"):
+                if option(words, f"--behaviour.{own}"):
+                    raise InputError(f"safe_dreamer does not read --behaviour.{own}: set --safe_dreamer.{own}.")
         verb = functools.partial(function, config=config)
     return tyro.cli(verb, prog=f"fosp {name}", args=words, use_underscores=True, config=(tyro.conf.FlagCreatePairsOff,))
 
