@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import random
 
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 from fosp.errors import InputError
-from fosp.training.diagnosis import diagnose, diagnose_run, roc_auc
+from fosp.training.diagnosis import OWN, diagnose, diagnose_run, roc_auc
 from fosp.training.offline import pretrain
 from fosp.training.progress import SilentProgress
 from tiny import LIMIT, play, tiny_agent, tiny_config, write_dataset
@@ -60,6 +61,43 @@ def test_a_trained_model_sees_and_foresees_the_hazard(tmp_path):
     assert findings["cost, next 3 steps"].auc > 0.9
     assert findings["cost, next 3 steps"].correlation > 0.7
     assert findings["reward, next 3 steps"].correlation > 0.7
+
+
+def test_what_a_policy_would_cost_is_foreseen_before_it_acts(tmp_path):
+    """On one model, the clone of who drives into the hazard costs 1 a step, that of who keeps away next to nothing."""
+    drives = {"into": [play(i, 0.9) for i in range(20)], "away": [play(100 + i, -0.5) for i in range(20)]}
+    both = write_dataset(tmp_path / "both", drives["into"] + drives["away"])
+    calm = write_dataset(tmp_path / "calm", [play(200 + i, -0.5) for i in range(5)])
+    fast = {"training.batch_size": 16, "training.evaluation_episodes": 1, "world_model.learning_rate": 1e-2}
+    model = tiny_config(fast | {"training.model_updates": 300, "training.offline_updates": 0})
+    pretrain(model, [both], tmp_path / "model")
+    assert OWN not in [f.name for f in diagnose_run(tmp_path / "model", calm, 5, 3, SilentProgress())]  # acts by chance
+    clone = {"agent": "bc", "training.world_model": str(tmp_path / "model"), "training.offline_updates": 200}
+    config = tiny_config(fast | clone | {"behaviour.actor_learning_rate": 1e-2})
+    found = {}
+    for name, episodes in drives.items():
+        agent = pretrain(config, [write_dataset(tmp_path / name, episodes)], tmp_path / f"bc-{name}")
+        *_, own = diagnose(agent, [play(200 + i, -0.5) for i in range(5)], ahead=3)
+        assert (own.name, own.steps) == (OWN, 10)  # from two calm states of 21 each
+        found[name] = own.estimate
+    assert found["into"] == pytest.approx(LIMIT, rel=0.25)
+    assert found["away"] < 0.05 * LIMIT
+
+
+def test_rollouts_of_the_policy_start_where_nothing_costs_for_ten_steps_around():
+    agent = tiny_agent()
+    episode = play(0, -0.5)
+    assert diagnose(agent, [episode], ahead=3)[-1].steps == 2  # rows 10 and 20
+    costs = episode.costs.copy()
+    costs[0] = 1  # row 1, nine before row 10
+    assert diagnose(agent, [dataclasses.replace(episode, costs=costs)], ahead=3)[-1].steps == 1
+    costs[10] = 1  # row 11
+    assert OWN not in [f.name for f in diagnose(agent, [dataclasses.replace(episode, costs=costs)], ahead=3)]
+
+
+def test_a_policy_that_plans_is_not_followed():
+    agent = tiny_agent({"agent": "safe_dreamer", "safe_dreamer.variant": "osrp"})
+    assert OWN not in [f.name for f in diagnose(agent, [play(0, -0.5)], ahead=3)]
 
 
 def test_diagnosis_leaves_the_agents_randomness_alone():

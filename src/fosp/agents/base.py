@@ -175,6 +175,11 @@ class ModelBasedAgent(Agent):
     model_fixed = False
     """Whether `update` leaves the world model as it is."""
 
+    @property
+    def plans(self) -> bool:
+        """Whether it plans while it acts."""
+        return False
+
     def build(self) -> None:
         """Make the world model; subclasses go on with their own networks. Its optimiser is called "world_model"."""
         self.world_model = WorldModel(self.config.world_model, self.spaces, self.actions)

@@ -23,6 +23,10 @@ from fosp.models.world_model import Batch, Metrics
 class RecoveryRL(ModelBasedAgent):
     """The task policy acts where Q_risk(s, a) <= eps_c, a planner that minimises Q_risk where not."""
 
+    @property
+    def plans(self) -> bool:
+        return True
+
     def build(self) -> None:
         super().build()
         b, c, features = self.config.behaviour, self.config.recovery_rl, self.world_model.features

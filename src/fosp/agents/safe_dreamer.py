@@ -47,6 +47,10 @@ class SafeDreamer(Dreamer):
         self.plan_budget = c.cost_limit * env.action_repeat / env.time_limit * c.plan_horizon + c.plan_tolerance
 
     @property
+    def plans(self) -> bool:
+        return self.config.safe_dreamer.variant != "bsrp_lag"
+
+    @property
     def critics(self) -> list[ValueCritic]:
         return [self.critic, self.cost_critic]
 

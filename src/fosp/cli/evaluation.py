@@ -59,7 +59,8 @@ def evaluate(
 def diagnose(*, from_: From, dataset: Path, episodes: int = 30, ahead: int = 10, device: str = "auto") -> None:
     """Compare what an agent sees and foresees with recorded episodes, best ones that it was not trained on.
 
-    Start here when a policy is not safe: no policy avoids what its model does not see.
+    Start here when a policy is not safe: no policy avoids what its model does not see. The last line is what an episode
+    of the policy's own would cost, by its model.
 
     Args:
         from_: Run directory.

@@ -95,10 +95,7 @@ def export_policy(
         raise InputError(f"The speed limit is {speed}: it must be above 0 and at most 1.")
     agent = load_trained(run, "cpu").agent
     config = agent.config
-    plans = config.agent == "recovery_rl" or (
-        config.agent == "safe_dreamer" and config.safe_dreamer.variant != "bsrp_lag"
-    )
-    if not isinstance(agent, ModelBasedAgent) or plans:
+    if not isinstance(agent, ModelBasedAgent) or agent.plans:
         able = "fosp, bc, dreamer and safe_dreamer (bsrp_lag)"
         raise InputError(f"The agent in {run}, {config.agent}, cannot be exported; {able} can.")
     guard = None

@@ -1,4 +1,5 @@
 """What an agent knows about data it has not seen: does its model see and foresee costs and rewards, does it see danger?
+And what would its own policy cost, by its own model?
 
 When a policy is not safe, this tells where to look first. No policy can avoid a hazard that its model does not see; no
 critic knows more than the model foresees.
@@ -12,15 +13,21 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
+from torch.nn import functional as F
 
 from fosp.agents.base import ModelBasedAgent
 from fosp.data import Dataset, Episode, Replay, check_compatible
 from fosp.errors import InputError
 from fosp.models.rssm import Latent
+from fosp.models.world_model import Batch
 from fosp.training.progress import Progress, SilentProgress
 from fosp.training.trained import load_trained
 
 SEED = 0
+OWN = "own policy: cost an episode"
+_STEPS = 30  # of the policy's own rollouts, the second half of which counts
+_CALM = 10  # recorded steps without a cost around their starts, one of which there is in as many steps
 
 
 @dataclass(frozen=True)
@@ -31,7 +38,7 @@ class Finding:
     estimate: float
     """Mean of the estimates."""
     truth: float
-    """Mean of what happened."""
+    """Mean of what happened; nan where nothing has happened yet."""
     correlation: float
     """Pearson's; nan where either does not vary."""
     auc: float
@@ -49,7 +56,11 @@ def diagnose(
     - reward and cost of the present step, read off the state after its observation has been seen;
     - their sums over the next `ahead` steps, imagined from that state along the recorded actions;
     - for agents that estimate it, the probability of a violation (whose truth depends on who acts: here, whoever
-      recorded the episodes), against whether one follows within `ahead` steps.
+      recorded the episodes), against whether one follows within `ahead` steps;
+    - for agents that have learned to act and do not plan, what an episode of their own would cost: by mean actions,
+      imagined for thirty steps from states around which nothing has cost, as costs a step in the second half, when
+      the policy has come to where it leads, times the steps of an episode. There is no truth to compare with before
+      the policy has acted, which is what it is for.
 
     Args:
         agent: in whatever phase it is; its randomness is not touched.
@@ -60,9 +71,14 @@ def diagnose(
     generator = torch.Generator(agent.device).manual_seed(SEED)
     progress = progress or SilentProgress()
     pairs: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
+    own: list[Tensor] = []
+    acts = bool(agent.config.training.offline_updates) and not agent.plans
     for episode in episodes:
-        for name, pair in _compare(agent, episode, ahead, generator).items():
+        batch, states = _observe(agent, episode, generator)
+        for name, pair in _compare(agent, batch, states, ahead, generator).items():
             pairs.setdefault(name, []).append(pair)
+        if acts:
+            own.append(_own_costs(agent, batch["cost"][0], states, generator))
         progress.update()
     findings = []
     for name, parts in pairs.items():
@@ -75,6 +91,10 @@ def diagnose(
                 len(truth),
             )
         )  # fmt: skip
+    if own and sum(map(len, own)):
+        env, costs = agent.config.env, torch.cat(own)
+        episode_cost = costs.mean().item() * -(-env.time_limit // env.action_repeat)
+        findings.append(Finding(OWN, episode_cost, np.nan, np.nan, np.nan, len(costs)))
     return findings
 
 
@@ -104,17 +124,36 @@ def diagnose_run(
     return findings
 
 
-def _compare(
-    agent: ModelBasedAgent, episode: Episode, ahead: int, generator: torch.Generator
-) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Estimates and truth by name, each (steps,)."""
+def _observe(agent: ModelBasedAgent, episode: Episode, generator: torch.Generator) -> tuple[Batch, Latent]:
+    """An episode of n steps as a batch of one sequence (1, n + 1), and its states (n + 1, ...)."""
     model, rows = agent.world_model, len(episode) + 1
     replay = Replay(rows, agent.spaces, agent.actions, agent.device)
     replay.add(episode)
     batch = {key: replay.rows(key).unsqueeze(0) for key in (*agent.spaces, "action", "reward", "cost", "is_first")}
     noise = agent.noise(*model.rssm.noise_shape(1, rows), generator=generator)
     states, _, _ = model.rssm.observe(model.encode(model.targets(batch)), batch["action"], batch["is_first"], noise)
-    states = states.flatten()
+    return batch, states.flatten()
+
+
+def _own_costs(agent: ModelBasedAgent, cost: Tensor, states: Latent, generator: torch.Generator) -> Tensor:
+    """Mean cost of a step in the second half of the policy's own rollouts, from every start where there is calm, (N,);
+    cost: of arriving in each of the states, (n + 1,)."""
+    around = F.max_pool1d(cost[None], 2 * _CALM + 1, stride=1, padding=_CALM)[0]
+    start = torch.arange(_CALM, len(cost), _CALM, device=cost.device)
+    start = start[around[start] == 0]
+    model = agent.world_model
+    noise = agent.noise(*model.rssm.noise_shape(_STEPS, len(start)), generator=generator)
+    features, _ = model.imagine(
+        Latent(states.h[start], states.z[start]), lambda s, _: agent.policy(s, "mean", generator)[0], noise
+    )
+    return model.cost(features[1 + _STEPS // 2 :]).mean(0)
+
+
+def _compare(
+    agent: ModelBasedAgent, batch: Batch, states: Latent, ahead: int, generator: torch.Generator
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Estimates and truth by name, each (steps,)."""
+    model, rows = agent.world_model, len(states.h)
     starts = rows - ahead
     # Row t + 1 + k of `action` is what was done k steps after row t.
     actions = batch["action"][0].unfold(0, ahead, 1)[1:].permute(2, 0, 1)  # (ahead, starts, A)
