@@ -438,7 +438,8 @@ _ALL = (
         shows="Figure 4",
         text="On SafetyPointGoal2. The paper draws curves and gives no figures but those of the whole method. From "
         "vectors as well, which the paper does not have, fine-tuned for twice as long, and there with eight candidates "
-        "of each actor that are followed for five steps in the world model, which is not the paper's either.",
+        "of each actor that are followed for five steps in the world model, which is not the paper's either (the "
+        "first column of these rows is the same agent acting without a choice).",
         rows=(
             *(
                 Row(group=short(GOAL2), label=label, env=GOAL2, changes=changes,

@@ -38,6 +38,7 @@ _RC: Any = {
 def draw_curves(outcomes: Sequence[Outcome], path: Path) -> bool:
     """Reward (top) and cost (bottom) over offline (left) and online (right) training, a colour a row.
 
+    Costs are linear up to 1 and logarithmic above, since those of offline training are often many times the others.
     Returns whether there was anything to draw; if not, no file is written.
     """
     phases = [phase for phase in ("offline", "online") if any(outcome.curve(phase) for outcome in outcomes)]
@@ -61,7 +62,6 @@ def draw_curves(outcomes: Sequence[Outcome], path: Path) -> bool:
 def draw_rows(outcomes: Sequence[Outcome], path: Path) -> bool:
     """Reward (left) and cost (right) of every row, before and after online training (the form of Figure 6).
 
-    Costs are linear up to 1 and logarithmic above, since those of offline training are often many times the others.
     Returns whether two rows or more have a figure; if not, no file is written.
     """
     trained = [outcome for outcome in outcomes if outcome.trains]
@@ -85,12 +85,16 @@ def draw_rows(outcomes: Sequence[Outcome], path: Path) -> bool:
         for axes, title in ((reward, "Reward"), (cost, "Cost")):
             axes.set_title(title)
             axes.set_xticks(range(len(trained)), [outcome.row.label for outcome in trained], rotation=20, ha="right")
-        cost.set_yscale("symlog", linthresh=1)
-        cost.set_ylim(bottom=0)
-        cost.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        _scale_costs(cost)
         figure.legend(*reward.get_legend_handles_labels(), loc="outside lower center", ncols=2)
         _save(figure, path)
     return True
+
+
+def _scale_costs(axes: Axes) -> None:
+    axes.set_yscale("symlog", linthresh=1)
+    axes.set_ylim(bottom=0)
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
 
 
 def _save(figure: Figure, path: Path) -> None:
@@ -113,7 +117,7 @@ def _phase(column: np.ndarray, outcomes: Sequence[Outcome], phase: str) -> None:
             for axes, values in ((reward, cell.returns), (cost, cell.costs)):
                 level = seed_estimates([values])[0].mean
                 axes.axhline(level, color=GRAY, linewidth=1, linestyle=dash, label=outcome.row.label)
-    cost.set_ylim(bottom=0)
+    _scale_costs(cost)
     cost.set_xlabel("updates offline" if phase == "offline" else "frames online")
     cost.xaxis.set_major_formatter(EngFormatter(sep=""))
     cost.xaxis.set_major_locator(MaxNLocator(5))
