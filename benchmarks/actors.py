@@ -46,10 +46,10 @@ def main() -> None:
     environments.close()
 
 
-def forced(scores: tuple[float, float]) -> Callable[[Tensor, Tensor], Tensor]:
+def forced(scores: tuple[float, float]) -> Callable[..., Tensor]:
     """A score (Eq. 22) that is the same for every state and action."""
 
-    def score(s: Tensor, action: Tensor) -> Tensor:
+    def score(s: Tensor, action: Tensor, noise: Tensor | None) -> Tensor:
         each = torch.tensor(scores, device=s.device).repeat_interleave(action.shape[1] // 2)
         return each.expand(s.shape[:-1])
 

@@ -1,0 +1,49 @@
+"""Benchmarks that look at trained agents run on a small one; what they print is measured by them, not here."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+from fosp.training.offline import pretrain
+from fosp.training.online import finetune
+from tiny import play, tiny_config, write_dataset
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A FOSP with two actors."""
+    home = tmp_path_factory.mktemp("runs")
+    data = write_dataset(home / "data", [play(i, None) for i in range(4)])
+    config = tiny_config(
+        {"training.offline_updates": 2, "training.online_frames": 20, "training.evaluation_episodes": 1}
+    )
+    pretrain(config, [data], home / "offline")
+    finetune(config, home / "offline", home / "online")
+    return home / "online"
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "rows"),
+    [
+        ("actors", [], ["frozen actor", "new actor", "both"]),
+        (
+            "candidates",
+            ["--candidates", "3", "--lookahead", "0", "2", "--prices", "1"],
+            ["3          0", "3          2"],
+        ),
+    ],
+)
+def test_a_benchmark_of_a_trained_agent_runs(run, name, words, rows, monkeypatch, capsys):
+    spec = importlib.util.spec_from_file_location(f"benchmark_{name}", BENCHMARKS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(sys, "argv", [name, str(run), "--episodes", "1", *words])
+    module.main()
+    shown = capsys.readouterr().out
+    assert all(row in shown for row in rows)
