@@ -10,6 +10,7 @@ import base64
 import json
 import os
 import shutil
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -161,8 +162,8 @@ def load_checkpoint(
             for group in agent.optimisers:
                 _restore_optimiser(agent, group, tensors)
     except (OSError, SafetensorError, KeyError, RuntimeError) as error:
-        first = str(error).strip().splitlines()[0]
-        raise InputError(f"{path} does not fit its settings or is damaged: {first}") from None
+        what = textwrap.shorten(str(error), 160)
+        raise InputError(f"{path} does not fit its settings or is damaged: {what}") from None
     saved = np.frombuffer(base64.b64decode(state["generator"]), np.uint8)
     if len(saved) == len(agent.generator.get_state()):
         agent.generator.set_state(torch.from_numpy(saved.copy()))
