@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -32,7 +33,7 @@ class World(Protocol):
     data: mujoco.MjData
 
 
-class Renderer:
+class Renderer(ABC):
     """Draws one or several cameras of a world side by side and reads them back at once.
 
     The OpenGL context is made at the first picture and serves every later model of the same world: such models share
@@ -44,11 +45,11 @@ class Renderer:
         self.cameras, self.width, self.height, self.samples = cameras, width, height, samples
         self._gl: Any = None
 
+    @abstractmethod
     def drawing_model(self, world: Any) -> mujoco.MjModel:
         """A model of the world's shapes, not ``world.model`` itself, whose quality settings are used."""
-        raise NotImplementedError
 
-    def retouch(self, scene: mujoco.MjvScene) -> None:
+    def retouch(self, scene: mujoco.MjvScene) -> None:  # noqa: B027 - nothing to change is the rule
         """May change the shapes of a scene just before it is drawn."""
 
     def _open(self, world: World) -> None:

@@ -5,6 +5,7 @@ A task names its groups of objects in order. A new kind of obstacle is a small s
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
@@ -29,7 +30,7 @@ class Bodies(NamedTuple):
 
 
 @dataclass(frozen=True)
-class ObjectGroup:
+class ObjectGroup(ABC):
     """Several objects of one kind.
 
     Attributes:
@@ -73,9 +74,9 @@ class ObjectGroup:
         """Name of the body that lidar and contacts look at."""
         return member
 
+    @abstractmethod
     def bodies(self, member: str, x: float, y: float, rotation: float, robot: Robot, profile: Profile) -> Bodies:
         """XML of one object at (x, y) metres, turned by ``rotation`` radians about z."""
-        raise NotImplementedError
 
     def assets(self, drawing: bool) -> str:
         """XML of meshes and materials that the group's bodies use; textures only for drawing."""

@@ -1,6 +1,7 @@
 """The robots: bodies, actuators and sensors as MuJoCo XML."""
 
 import math
+from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 from fosp.envs.navigation.profiles import Profile
@@ -16,7 +17,7 @@ _COMMON_SENSORS = """
     <magnetometer name="magnetometer" site="agent"/>"""
 
 
-class Robot:
+class Robot(ABC):
     """What a robot adds to the world.
 
     Attributes:
@@ -47,13 +48,13 @@ class Robot:
     sensors: ClassVar[int] = 12
     rolling_ball: ClassVar[bool] = False
 
+    @abstractmethod
     def parts(self, profile: Profile) -> str:
         """XML inside the root body: cameras, joints, geoms, children."""
-        raise NotImplementedError
 
+    @abstractmethod
     def extras(self) -> str:
         """XML outside the world body: actuators, sensors, assets, exclusions."""
-        raise NotImplementedError
 
     def geom_ids(self, model: Any) -> list[int]:
         """Numbers of the geoms whose contacts count, in a compiled model."""
