@@ -309,7 +309,7 @@ class Config:
     """All settings of a run."""
 
     agent: str = "fosp"
-    """Algorithm: fosp, bc, dreamer, safe_dreamer, recovery_rl, ppo_lagrangian or cpo."""
+    """Algorithm: fosp, random, bc, dreamer, safe_dreamer, recovery_rl, ppo_lagrangian or cpo."""
     preset: str = "laptop"
     """Preset these settings started from."""
     seed: int = 0

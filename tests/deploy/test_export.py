@@ -29,7 +29,7 @@ def root(tmp_path_factory):
     root = tmp_path_factory.mktemp("export")
     data = write_dataset(root / "line", [play(i, 0.9 if i % 2 else None) for i in range(6)])
     write_dataset(root / "held", [play(10 + i, 0.9 if i % 2 else 0.4) for i in range(24)])
-    for agent in (*AGENTS, "recovery_rl"):
+    for agent in (*AGENTS, "recovery_rl", "random"):
         pretrain(settings(agent=agent), [data], root / agent)
     finetune(settings(), root / "fosp", root / "online")
     finetune(settings(behaviour__expansion_model="own"), root / "fosp", root / "two-models")
@@ -118,6 +118,7 @@ assert out[0].shape == (1, 1) and not any(m.split(".")[0] in ("fosp", "gymnasium
 def test_what_cannot_be_exported_is_said(root, tmp_path, capsys):
     for words, reason in (
         (["--from", str(root / "recovery_rl"), "--out", str(tmp_path / "a")], "cannot be exported"),
+        (["--from", str(root / "random"), "--out", str(tmp_path / "a")], "cannot be exported"),
         (["--from", str(root / "none"), "--out", str(tmp_path / "a")], "is missing"),
         (["--from", str(root / "bc"), "--out", str(root)], "is there already"),
         (["--from", str(root / "bc"), "--out", str(tmp_path / "a"), "--speed", "2"], "speed limit"),

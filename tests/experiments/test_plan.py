@@ -194,7 +194,7 @@ def test_references_are_evaluated_once_whatever_the_seeds():
     stages = expand(find(["learning"]), "paper", seeds=[3, 4])
     references = [stage for stage in stages if isinstance(stage, Reference)]
     assert [(stage.name, stage.config.agent) for stage in references] == [
-        ("runs/random-PointGoal1", "random"),
+        ("runs/random-PointGoal1", "behaviour:random"),
         ("runs/safe-PointGoal1", "behaviour:safe"),
         ("runs/unsafe-PointGoal1", "behaviour:unsafe"),
     ]
@@ -228,7 +228,7 @@ def test_a_report_keeps_the_rows_that_a_run_with_the_same_words_has():
         ([], "no experiment is named: choose of learning, table1"),
         (["table9"], "no experiment 'table9'"),
         (["race", "--only", "CarGoal7"], "no run of race has CarGoal7 in its name"),
-        (["strange"], "experiment strange names 'sac', which is not installed: fosp, bc, "),
+        (["strange"], "experiment strange names 'sac', which is not installed: fosp, random, bc, "),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(words, complaint, monkeypatch, capsys, tmp_path):

@@ -13,6 +13,7 @@ from fosp.errors import InputError
 
 AGENTS = {
     "fosp": "FOSP",
+    "random": "Random",
     "bc": "BehaviourCloning",
     "dreamer": "Dreamer",
     "safe_dreamer": "SafeDreamer",

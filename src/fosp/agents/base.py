@@ -180,6 +180,11 @@ class ModelBasedAgent(Agent):
         """Whether it plans while it acts."""
         return False
 
+    @property
+    def exportable(self) -> bool:
+        """Whether its mean action is a function of the state that a graph can hold."""
+        return not self.plans
+
     def build(self) -> None:
         """Make the world model; subclasses go on with their own networks. Its optimiser is called "world_model"."""
         self.world_model = WorldModel(self.config.world_model, self.spaces, self.actions)

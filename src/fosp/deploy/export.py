@@ -95,7 +95,7 @@ def export_policy(
         raise InputError(f"The speed limit is {speed}: it must be above 0 and at most 1.")
     agent = load_trained(run, "cpu").agent
     config = agent.config
-    if not isinstance(agent, ModelBasedAgent) or agent.plans:
+    if not isinstance(agent, ModelBasedAgent) or not agent.exportable:
         able = "fosp, bc, dreamer and safe_dreamer (bsrp_lag)"
         raise InputError(f"The agent in {run}, {config.agent}, cannot be exported; {able} can.")
     guard = None

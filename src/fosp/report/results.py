@@ -24,7 +24,7 @@ AGENT_NAMES = {
 }
 PHASE_NAMES = {"offline": "after offline training", "online": "after online training", "tuned": "after fine-tuning"}
 # Reading order of the table: yardsticks first, the algorithm last.
-_ORDER = ("random", "behaviour:", "bc", "fosp")
+_ORDER = ("behaviour:random", "random", "behaviour:", "bc", "fosp")
 
 
 @dataclass(frozen=True)

@@ -162,7 +162,7 @@ def evaluate_behaviour(
 
 def behaviour_label(name: str) -> str:
     """How evaluations call the scripted behaviour `name`."""
-    return "random" if name == "random" else f"behaviour:{name}"
+    return f"behaviour:{name}"
 
 
 def discounted_sums(signal: np.ndarray, gamma: float, last: float) -> np.ndarray:
