@@ -178,18 +178,18 @@ class BehaviourConfig:
     expansion_inverse_temperature: float = 2000.0
     """1 / alpha of Eq. 21. The bounds of Eq. 22 shrink the difference between two candidates to about 0.0005, so that
     the paper's 10 is a coin toss."""
-    expansion_price: Literal["bounds", "multiplier", "own"] = "bounds"
+    expansion_price: Literal["bounds", "multiplier", "own"] = "own"
     """What a cost weighs in the choice between candidates. bounds: Q* / C* rewards (Eq. 22), a quarter of one on
     SafetyPointGoal1, whatever the robot's own episodes cost; multiplier: lambda_p rewards, as in the actor's loss;
     own: `price` rewards, as a choice, which no weight of the data's actions opposes, needs less than the loss."""
-    price: float = 10.0
+    price: float = 7.0
     """Rewards that a cost weighs at first, of costs divided as `penalty_scale` says (expansion_price own)."""
     price_rate: float = 1.0
     """How far that price moves for an excess of 1, so divided, in an episode (cost_limit > 0)."""
-    candidates: int = 1
+    candidates: int = 8
     """Actions that each actor offers. The paper's: 1, so that offline there is no choice. With more, the best of the
     policy's own actions is taken, offline too."""
-    lookahead: int = 0
+    lookahead: int = 5
     """Steps for which every candidate is followed in the world model before Q judges where it has led. 0, the paper's:
     Q judges the candidate itself."""
     lookahead_samples: int = 4
@@ -197,7 +197,7 @@ class BehaviourConfig:
     lookahead_lambda: float = 0.8
     """Weight of what follows against Q's word in every state on the way, the candidate's own among them: TD(lambda). 1:
     Q is asked at the end alone."""
-    online_actions: Literal["imagined", "recorded"] = "imagined"
+    online_actions: Literal["imagined", "recorded"] = "recorded"
     """Whose actions the new actor learns from. imagined: its own, in rollouts (Eq. 23); recorded: those in the replay,
     its own episodes' among them, as offline (Eqs. 19 and 20), which keep it from giving up the reward."""
     expansion_start: Literal["fresh", "copy"] = "copy"
@@ -384,13 +384,18 @@ def load_config(path: Path) -> Config:
     return build_settings(Config, data, str(path))
 
 
-_AS_IN_THE_PAPER: dict[str, Any] = {"beta_representation": 0.1, "vector_bins": 0, "foresight": 0, "cost_scale": 1.0}
+_MODEL_OF_THE_PAPER: dict[str, Any] = {"beta_representation": 0.1, "vector_bins": 0, "foresight": 0, "cost_scale": 1.0}
+
+CHOICE_OF_THE_PAPER: dict[str, Any] = {
+    "expansion_price": "bounds", "candidates": 1, "lookahead": 0, "online_actions": "imagined",
+}  # fmt: skip
+"""One action of each actor (Eqs. 21 and 22), and a new actor that learns from its own in imagination (Eq. 23)."""
 
 PRESETS: dict[str, Config] = {
     "test": Config(
         preset="test",
         world_model=WorldModelConfig(
-            deterministic=64, latents=8, classes=8, units=64, cnn_depth=4, head_layers=1, **_AS_IN_THE_PAPER
+            deterministic=64, latents=8, classes=8, units=64, cnn_depth=4, head_layers=1, **_MODEL_OF_THE_PAPER
         ),
         behaviour=BehaviourConfig(
             units=64,
@@ -399,6 +404,7 @@ PRESETS: dict[str, Config] = {
             critic_learning_rate=3e-4,
             reach_learning_rate=5e-4,
             cost_limit=0.0,
+            **CHOICE_OF_THE_PAPER,
         ),
         training=TrainingConfig(
             batch_size=4,
@@ -432,7 +438,7 @@ PRESETS: dict[str, Config] = {
             vector_standardise=False,
             cost_weight=10.0,
             learning_rate=1e-4,
-            **_AS_IN_THE_PAPER,
+            **_MODEL_OF_THE_PAPER,
         ),
         behaviour=BehaviourConfig(
             layers=5,
@@ -454,6 +460,7 @@ PRESETS: dict[str, Config] = {
             actor_learning_rate=3e-5,
             critic_learning_rate=3e-5,
             reach_learning_rate=5e-5,
+            **CHOICE_OF_THE_PAPER,
         ),
         training=TrainingConfig(
             batch_size=64,

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from fosp.config import CHOICE_OF_THE_PAPER
 from fosp.experiments import paper
 from fosp.experiments.paper import Reported
 from fosp.report.results import AGENT_NAMES
@@ -125,6 +126,8 @@ SCALES = {
         episodes=20,
         model_updates=12_000,
         changes={
+            # The preset's choice among foreseen candidates has rows of its own.
+            **{f"behaviour.{name}": value for name, value in CHOICE_OF_THE_PAPER.items()},
             "training.batch_size": 8,
             "training.offline_updates": 6_000,
             "training.model_updates": 0,
@@ -210,8 +213,8 @@ FORESEEN = {
     "behaviour.expansion_price": "own",
     "behaviour.online_actions": "recorded",
 }
-"""The choice has more to choose from, each followed in the world model before it is judged, at a price of costs that
-falls with every episode without one (docs/results/settings.md)."""
+"""The choice of the preset `laptop`: more to choose from, each followed in the world model before it is judged, at a
+price of costs that falls with every episode without one (docs/results/settings.md)."""
 
 FORESEEN_ABLATIONS = {
     "Foreseen candidates": FORESEEN,
