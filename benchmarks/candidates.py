@@ -1,11 +1,11 @@
 """What a trained FOSP is worth with several candidates of each actor, followed in the world model for so many steps, at
 several prices of costs, without training anew.
 
-    python benchmarks/candidates.py runs/fosp --candidates 1 4 8 --prices 5 10 20
-    python benchmarks/candidates.py runs/fosp --candidates 8 --lookahead 0 5 --prices 5 10 20
+    python benchmarks/candidates.py runs/fosp --candidates 1 4 8 --prices 5 7 10
+    python benchmarks/candidates.py runs/fosp --candidates 8 --lookahead 0 5 --prices 5 7 10
 
-Tests are the evaluation's, in the run's environment and on its fixed seeds. With one candidate of one actor there is no
-choice, and no price.
+Tests are the evaluation's, in the run's environment, by default on its fixed seeds. With one candidate of one actor
+there is no choice, and no price.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from fosp.agents.fosp import FOSP
 from fosp.config import change, load_config
-from fosp.training.evaluation import evaluate
+from fosp.training.evaluation import EVALUATION_SEED, evaluate
 from fosp.training.rollout import open_environments
 from fosp.training.trained import load_trained
 
@@ -27,8 +27,9 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="run directory of fosp pretrain or finetune")
     parser.add_argument("--candidates", type=int, nargs="+", default=[1, 4, 8])
     parser.add_argument("--lookahead", type=int, nargs="+", default=[0])
-    parser.add_argument("--prices", type=float, nargs="+", default=[5.0, 10.0, 20.0])
+    parser.add_argument("--prices", type=float, nargs="+", default=[5.0, 7.0, 10.0])
     parser.add_argument("--episodes", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=EVALUATION_SEED, help="of the first test")
     parser.add_argument("--environments", type=int, default=1, help="stepping together (default: 1)")
     parser.add_argument("--mode", choices=("mean", "sample"), default="mean")
     args = parser.parse_args()
@@ -42,7 +43,9 @@ def main() -> None:
         agent.config = change(agent.config, {"behaviour.expansion_price": "own"})
         for price in args.prices if agent.expanded or count > 1 else args.prices[:1]:
             agent.price.fill_(price)
-            result = evaluate(agent, agent.config.env, args.episodes, mode=args.mode, environments=environment)
+            result = evaluate(
+                agent, agent.config.env, args.episodes, mode=args.mode, first_seed=args.seed, environments=environment
+            )
             free = sum(cost == 0 for cost in result.costs)
             row = f"{count:10}  {steps:9}  {price:5g}  {result.reward:7.2f}  {result.cost:7.2f}"
             print(f"{row}  {free} of {args.episodes}", flush=True)

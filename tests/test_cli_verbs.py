@@ -90,13 +90,13 @@ def test_evaluate_appends_agent_and_yardstick(home, capsys):
     found = load_run(home / "tuned").evaluations
     assert [(item.agent, item.mode, len(item.returns)) for item in found[before:]] == [
         ("fosp", "sample", 3),
-        ("random", "sample", 2),
+        ("behaviour:random", "sample", 2),
     ]
     assert (found[before].phase, found[before].frames) == ("online", 40)
     assert found[before].cost_regret is not None
     shown = capsys.readouterr().out
     assert "FOSP, after fine-tuning, sampled actions" in shown
-    assert "Random actions" in shown
+    assert "Dataset behaviour: random" in shown
 
 
 def test_evaluation_video_shows_the_same_episode_from_outside(home):
@@ -297,7 +297,7 @@ def test_the_demo_runs_through_and_a_second_call_repeats_nothing(observation, tm
     words = ["demo", "--out", tmp_path / "demo", "--observation", observation, "--device", "cpu"]
     assert run(*words) == 0
     shown = capsys.readouterr().out
-    for text in ("Random actions", "Behaviour cloning", "FOSP, after offline training", "FOSP, after fine-tuning"):
+    for text in ("Dataset behaviour: random", "Behaviour cloning", "FOSP, after offline training", "FOSP, after fine-tuning"):
         assert text in shown
     assert f"Report: {tmp_path / 'demo' / 'report.html'}" in shown
     lines = (tmp_path / "demo" / "online" / "metrics.jsonl").read_text()
