@@ -297,7 +297,12 @@ def test_the_demo_runs_through_and_a_second_call_repeats_nothing(observation, tm
     words = ["demo", "--out", tmp_path / "demo", "--observation", observation, "--device", "cpu"]
     assert run(*words) == 0
     shown = capsys.readouterr().out
-    for text in ("Dataset behaviour: random", "Behaviour cloning", "FOSP, after offline training", "FOSP, after fine-tuning"):
+    for text in (
+        "Dataset behaviour: random",
+        "Behaviour cloning",
+        "FOSP, after offline training",
+        "FOSP, after fine-tuning",
+    ):
         assert text in shown
     assert f"Report: {tmp_path / 'demo' / 'report.html'}" in shown
     lines = (tmp_path / "demo" / "online" / "metrics.jsonl").read_text()
