@@ -1,5 +1,5 @@
-"""FOSP (ICLR 2025), Algorithm 1: in-sample critics, reachability and an augmented Lagrangian in a world model; then
-fine-tuning by safe policy expansion.
+"""FOSP (ICLR 2025), Algorithm 1: in-sample critics, reachability and an augmented Lagrangian in a world model, offline
+and in fine-tuning. How it acts, and how its two actors compete: `fosp.agents.expansion`.
 
 Letters: B batch, T time, H imagined steps, N rows, F features, A action size. s are features of world-model states,
 real (posterior) as `data.features`, imagined (prior) as `dream.features`.
@@ -13,59 +13,27 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from fosp.agents.base import AgentState, Mode, Optimiser, Transitions, transitions
-from fosp.agents.imagination import Dream, ImaginingAgent
+from fosp.agents.base import Optimiser, Transitions, transitions
+from fosp.agents.expansion import ExpandingAgent
+from fosp.agents.imagination import Dream
 from fosp.config import Config
-from fosp.models.actor import Actor, Average
 from fosp.models.critics import Critic, in_sample_target, lambda_return, sequence_return
-from fosp.models.distributions import TruncatedNormal
-from fosp.models.expansion import (
-    discounted_bound,
-    expansion_probabilities,
-    expansion_score,
-    priced_score,
-    spread_points,
-)
 from fosp.models.feasible import FeasibleValue
-from fosp.models.lagrangian import Multiplier
-from fosp.models.reachability import Reachability, reachability_target
-from fosp.models.rssm import Latent, repeat
+from fosp.models.reachability import reachability_target
+from fosp.models.rssm import Latent
 from fosp.models.weights import Scale, offline_weight, online_weight
-from fosp.models.world_model import Batch, Metrics, WorldModel
+from fosp.models.world_model import Batch, Metrics
 
 
-class FOSP(ImaginingAgent):
+class FOSP(ExpandingAgent):
     """Fine-tuning Offline Safe Policy through world models."""
-
-    reward_bound: Tensor
-    cost_bound: Tensor
-    price: Tensor
-    offers: Tensor | None
-    futures: Tensor | None
 
     def build(self) -> None:
         super().build()
-        c, features = self.config.behaviour, self.world_model.features
-        size = (features, self.actions, c.units, c.layers)
-        self.actor = Actor(*size)  # pi_psi
-        self.new_actor = Actor(*size)  # pi_psi', idle until fine-tuning
-        self.average = Average(self.actor, c.actor_average) if c.actor_average else None
-        self.frozen_model: WorldModel | None = None  # what pi_psi sees by while the world model goes on learning
-        self.reward_critic = Critic(*size, c.reward_expectile)
-        self.cost_critic = Critic(*size, c.cost_expectile)
-        self.reachability = Reachability(features, c.units, c.layers, c.reach_initial)
-        self.multiplier = Multiplier(c.multiplier, c.penalty, c.penalty_growth, c.multiplier_limit)
+        c = self.config.behaviour
+        size = (self.world_model.features, self.actions, c.units, c.layers)
         self.feasible_value = None if c.augmented_lagrangian else FeasibleValue(*size)
         self.reward_scale, self.cost_scale = Scale(c.advantage_scale), Scale(c.advantage_scale)
-        self.cost_unit = Scale("return")  # of what lambda_p weighs; 1 as long as it sees nothing
-        self.register_buffer("reward_bound", torch.tensor(0.0))
-        self.register_buffer("cost_bound", torch.tensor(0.0))
-        self.register_buffer("price", torch.tensor(c.price), persistent=False)  # kept once it moves
-        points = spread_points(c.candidates - 1, self.actions) if c.candidates > 1 else None
-        self.register_buffer("offers", points, persistent=False)  # beside the mode
-        shape = self.world_model.rssm.noise_shape(c.lookahead, 1, c.lookahead_samples)
-        futures = torch.rand(shape, generator=torch.Generator().manual_seed(0)) if c.lookahead else None
-        self.register_buffer("futures", futures, persistent=False)  # the same whenever the mode acts
 
     def make_optimisers(self) -> dict[str, Optimiser]:
         c, world_model = self.config.behaviour, self.config.world_model
@@ -77,48 +45,6 @@ class FOSP(ImaginingAgent):
             "reachability": Optimiser([self.reachability], c.reach_learning_rate, c.gradient_clip),
         }
 
-    @property
-    def expanded(self) -> bool:
-        """Whether two actors compete."""
-        return self.is_online and self.config.behaviour.expansion
-
-    @property
-    def learner(self) -> Actor:
-        """The actor that is being trained: pi_psi offline, pi_psi' online."""
-        return self.new_actor if self.expanded else self.actor
-
-    @property
-    def acting_learner(self) -> Actor | Average:
-        """What acts of it: its running average, if there is one."""
-        return self.learner if self.average is None else self.average
-
-    def start_online(self) -> None:
-        """Freeze pi_psi and bring in pi_psi' (section 4.3)."""
-        if self.is_online:
-            return
-        super().start_online()
-        c = self.config.behaviour
-        if c.expansion_price == "own":
-            self.register_buffer("price", self.price)
-        if self.expanded:
-            if self.average is not None:
-                self.actor.load_state_dict(self.average.actor.state_dict())
-            self.actor.requires_grad_(False)
-            if c.expansion_model == "own":
-                self.frozen_model = self.copy_of_world_model()
-            if c.expansion_start == "copy":
-                self.new_actor.load_state_dict(self.actor.state_dict())
-            if self.average is not None:
-                self.average.actor.load_state_dict(self.new_actor.state_dict())
-            self.optimisers["actor"] = Optimiser([self.new_actor], c.actor_learning_rate, c.gradient_clip)
-
-    def copy_of_world_model(self) -> WorldModel:
-        """The world model as it is now, without gradients."""
-        with torch.random.fork_rng(devices=[]):  # of the numbers that it is initialised with nothing remains
-            model = WorldModel(self.config.world_model, self.spaces, self.actions)
-        model.load_state_dict(self.world_model.state_dict())
-        return model.to(self.device).requires_grad_(False)
-
     def change_settings(self, before: Config) -> None:
         """lambda_p and mu carry over, unless they are set anew."""
         ours, theirs = self.config.behaviour, before.behaviour
@@ -126,13 +52,6 @@ class FOSP(ImaginingAgent):
             self.multiplier.multiplier.fill_(ours.multiplier)
         if ours.penalty != theirs.penalty:
             self.multiplier.penalty.fill_(ours.penalty)
-
-    def see_bounds(self, reward: float, cost: float) -> None:
-        """Q* and C* of Eq. 22 from the largest reward and cost per step in the data."""
-        env, gamma = self.config.env, self.config.behaviour.gamma
-        steps = env.time_limit // env.action_repeat
-        self.reward_bound.fill_(discounted_bound(torch.tensor(max(reward, 0.0)), gamma, steps).item())
-        self.cost_bound.fill_(discounted_bound(torch.tensor(max(cost, 0.0)), gamma, steps).item())
 
     @property
     def limited(self) -> bool:
@@ -155,115 +74,6 @@ class FOSP(ImaginingAgent):
         """Whether the actor learns from what it does in imagination (Eq. 23), not from recorded actions (Eq. 19)."""
         c = self.config.behaviour
         return self.is_online and c.online_actions == "imagined" and c.advantage == "critic"
-
-    # ---------------------------------------------------------------- acting
-
-    def initial_state(self, batch: int) -> AgentState:
-        state = super().initial_state(batch)
-        return state if self.frozen_model is None else state._replace(frozen=state.latent)
-
-    def perceive(self, observation: Batch, state: AgentState, noise: Tensor) -> AgentState:
-        after = super().perceive(observation, state, noise)
-        if self.frozen_model is None:
-            return after
-        assert state.frozen is not None  # as `initial_state` gives it
-        return after._replace(frozen=self.frozen_model.filter(observation, state.frozen, state.action, noise))
-
-    def decide(self, state: AgentState, mode: Mode, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        s = state.latent.features
-        return self.choose(s, s if state.frozen is None else state.frozen.features, mode, generator)
-
-    def policy(self, s: Tensor, mode: Mode, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        """`choose` where both actors see the same."""
-        return self.choose(s, s, mode, generator)
-
-    def choose(
-        self, s: Tensor, s_frozen: Tensor, mode: Mode, generator: torch.Generator
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """What acts. Offline pi_psi in s. Online one candidate of each actor (or `candidates`, then offline as well),
-        pi_psi's by what it sees, s_frozen (N, F), and a choice per row by Eq. 21, by values in s."""
-        info = {
-            "violation": self.reachability.probability(s),
-            "value_reward": self.reward_critic.value(s),
-            "value_cost": self.cost_critic.value(s),
-        }
-        learner = self.acting_learner
-        actors = ((self.actor, s_frozen), (learner, s)) if self.expanded else ((learner, s),)
-        offers = [self.candidates(actor(seen), mode, generator) for actor, seen in actors]  # each (N, K, A)
-        actions = torch.cat(offers, 1)
-        if actions.shape[1] == 1:
-            return actions[:, 0], info
-        seen = s.unsqueeze(1).expand(-1, actions.shape[1], -1)
-        score = self.score(seen, actions, self.future_noise(len(s), mode, generator))  # (N, K) or (N, 2K)
-        p = expansion_probabilities(score, self.config.behaviour.expansion_inverse_temperature)
-        draw = self.noise(len(s), 1, generator=generator) >= p.cumsum(-1)[:, :-1]
-        choice = score.argmax(-1) if mode == "mean" else draw.sum(-1)
-        if self.expanded:
-            k = actions.shape[1] // 2
-            info |= {"choice": choice // k, "probability_new": p[:, k:].sum(-1)}
-            info |= {"score_offline": score[:, :k].amax(-1), "score_new": score[:, k:].amax(-1)}
-        return actions[torch.arange(len(s), device=s.device), choice], info
-
-    def candidates(self, pi: TruncatedNormal, mode: Mode, generator: torch.Generator) -> Tensor:
-        """K actions that an actor offers, (N, K, A): samples, or its mode and then the same quantiles every time, so
-        that the policy of evaluation and export is a function of the state."""
-        if mode == "mean":
-            points = () if self.offers is None else self.offers
-            return torch.stack([pi.mode, *(pi.sample(point) for point in points)], 1)
-        noise = self.noise(self.config.behaviour.candidates, *pi.mode.shape, generator=generator)
-        return pi.sample(noise).transpose(0, 1)
-
-    def score(self, s: Tensor, action: Tensor, noise: Tensor | None = None) -> Tensor:
-        """Q~ of Eq. 22, or with costs at a price (`expansion_price`), each action by its own values, (...); with the
-        `noise` of `follow`, by what it is foreseen to lead to."""
-        if noise is None:
-            q_reward, q_cost = self.reward_critic.slow_q(s, action), self.cost_critic.slow_q(s, action)
-        else:
-            q_reward, q_cost = self.follow(s, action, noise)
-        match self.config.behaviour.expansion_price:
-            case "bounds":
-                return expansion_score(q_reward, q_cost, self.reward_bound, self.cost_bound)
-            case "multiplier":
-                return priced_score(q_reward, q_cost, self.reward_bound, self.price_by_multiplier)
-            case "own":
-                return priced_score(q_reward, q_cost, self.reward_bound, self.price / self.cost_unit.value)
-
-    def future_noise(self, rows: int, mode: Mode, generator: torch.Generator) -> Tensor | None:
-        """The noise of `follow` for N rows, in mode mean the same every time; none without `lookahead`."""
-        if self.futures is None:
-            return None
-        if mode == "mean":
-            return self.futures.expand(-1, rows, -1, -1)
-        steps, _, samples, _ = self.futures.shape
-        return self.noise(*self.world_model.rssm.noise_shape(steps, rows, samples), generator=generator)
-
-    @torch.no_grad()
-    def follow(self, s: Tensor, action: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """What actions bring of reward and of cost, each (N, K): TD(lambda) over steps that the world model foresees
-        while the learner goes on from them, the mean of several futures (model-based value expansion; Feinberg et al.,
-        2018).
-
-        Args:
-            s: (N, K, F). action: (N, K, A).
-            noise: uniform, (H, N, M, S), for M futures of H steps: the same for all actions of a row, so that chance
-                does not choose between them.
-        """
-        rows, count, _ = action.shape
-        futures = noise.shape[2]
-        start = repeat(self.world_model.rssm.split(s.flatten(0, 1)), futures)
-        first = action.flatten(0, 1).repeat_interleave(futures, 0)  # (N * K * M, A)
-        shared = noise.unsqueeze(2).expand(-1, -1, count, -1, -1).flatten(1, 3)
-        actor = self.acting_learner
-        features, actions = self.world_model.imagine(start, lambda s, h: actor(s).mode if h else first, shared)
-        alive = torch.ones(len(first), device=s.device)
-        dream = self.foretell(features, actions, alive, alive < 0)
-        actions = torch.cat([actions, actor(features[-1]).mode.unsqueeze(0)])
-        outcomes, lambda_ = [], self.config.behaviour.lookahead_lambda
-        for critic, signal in ((self.reward_critic, dream.reward), (self.cost_critic, dream.cost)):
-            q = critic.slow_q(features, actions)  # (H + 1, N * K * M)
-            returns = lambda_return(signal, q, dream.discount, lambda_)[0]
-            outcomes.append(torch.lerp(q[0], returns, lambda_).view(rows, count, futures).mean(-1))
-        return outcomes[0], outcomes[1]
 
     # -------------------------------------------------------------- learning
 
@@ -440,11 +250,6 @@ class FOSP(ImaginingAgent):
         if not self.config.behaviour.reachability:
             return torch.ones(s.shape[:-1], device=s.device)
         return 1 - self.reachability.probability(s)
-
-    @property
-    def price_by_multiplier(self) -> Tensor:
-        """What lambda_p makes one cost weigh, ()."""
-        return self.multiplier.multiplier.float() / self.cost_unit.value
 
     def penalty(self, s: Tensor, action: Tensor) -> Tensor:
         """Phi of Eq. 17 on Q_c(s, a), in units of `penalty_scale`, with a ~ pi reparameterised, so that it trains the
