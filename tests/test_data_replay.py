@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 from fosp.data.episode import Episode
 from fosp.data.replay import Replay
@@ -107,6 +108,45 @@ def test_starts_are_uniform_and_reach_both_ends():
     expected = draws / starts
     chi_square = float(((counts[:starts] - expected) ** 2 / expected).sum())
     assert chi_square < 60  # 25 degrees of freedom: 60 is exceeded once in 10^4
+
+
+@pytest.mark.parametrize("capacity", [200, 90], ids=["all held", "the oldest overwritten"])
+def test_the_robots_own_rows_are_drawn_as_often_as_asked_for(capacity):
+    replay = Replay(capacity, SPEC, ACTIONS)
+    for number in range(3):
+        replay.add(make_episode(24, number))  # 75 rows
+    replay.begin_online()
+    replay.add(make_episode(24, 3))  # 25 rows
+    old = len(replay) - 25
+    windows = replay.sample(40_000, 1, np.random.default_rng(0), online_weight=4.0)
+    counts = np.unique(windows["vector"][:, 0, :2].numpy(), axis=0, return_counts=True)
+    expected = np.where(counts[0][:, 0] == 3, 4, 1) * 40_000 / (4 * 25 + old)
+    assert len(counts[1]) == len(replay)
+    assert stats.chisquare(counts[1], expected).pvalue > 0.01
+
+
+def test_an_extra_window_lies_among_the_robots_own_rows():
+    replay = Replay(100, SPEC, ACTIONS)
+    replay.add(make_episode(60, 0))
+    replay.begin_online()
+    generator = np.random.default_rng(0)
+    replay.add(make_episode(3, 1))
+    replay.sample(8, 5, generator, online_weight=1e6)  # 4 rows hold no window of 5: any will do
+    replay.add(make_episode(3, 2))
+    numbers = replay.sample(500, 5, generator, online_weight=1e6)["vector"][:, :, 0]
+    assert numbers.min() == 1
+    assert set(numbers[:, 0].tolist()) == {1.0}  # windows of 5 begin in the first of two episodes of 4 rows
+
+
+def test_without_a_weight_the_robots_own_rows_are_drawn_like_any_other():
+    plain, weighted = Replay(100, SPEC, ACTIONS), Replay(100, SPEC, ACTIONS)
+    for replay in (plain, weighted):
+        replay.add(make_episode(30, 0))
+    weighted.begin_online()
+    for replay in (plain, weighted):
+        replay.add(make_episode(30, 1))
+    draws = [replay.sample(50, 4, np.random.default_rng(0))["vector"] for replay in (plain, weighted)]
+    assert torch.equal(*draws)
 
 
 def test_windows_never_join_rows_that_did_not_follow_one_another():

@@ -266,6 +266,9 @@ class TrainingConfig:
     """Show every other sequence in the mirror, left and right exchanged: twice the data, where the task has this
     symmetry (SafeReach; the Point where nothing stands in a fixed place). auto: where it is known of the environment.
     Not in the paper."""
+    online_weight: float = 1.0
+    """How many times as often fine-tuning learns from a step of the robot's own as from one of the data, at least 1. 1:
+    as often, which is the paper's."""
     online_frames: int = 50_000
     """Environment frames of online training."""
     prefill_episodes: int = 5
@@ -413,6 +416,7 @@ PRESETS: dict[str, Config] = {
             model_updates=0,
             cooldown=0.0,
             finetuning_learning_rate=0.0,
+            online_weight=1.0,
             mirror="off",
             online_frames=2_000,
             prefill_episodes=1,
@@ -468,6 +472,7 @@ PRESETS: dict[str, Config] = {
             model_updates=0,
             cooldown=0.0,
             finetuning_learning_rate=0.0,
+            online_weight=1.0,
             mirror="off",
             online_frames=500_000,
             train_ratio=512.0,

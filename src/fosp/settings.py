@@ -83,6 +83,7 @@ def check_settings(config: Any, where: str = "") -> None:
 
 _UNIT = "[0, 1]"
 _POSITIVE = "> 0"
+_AT_LEAST_ONE = ">= 1"
 _RANGES = {
     "gamma": _UNIT,
     "lambda_": _UNIT,
@@ -98,6 +99,7 @@ _RANGES = {
     "risk_gamma": _UNIT,
     "advantage_lambda": _UNIT,
     "cooldown": _UNIT,
+    "online_weight": _AT_LEAST_ONE,
 } | dict.fromkeys(
     (
         "action_repeat",
@@ -142,4 +144,6 @@ def _in_range(name: str, value: float) -> bool:
     rule = _RANGES.get(name)
     if rule == _UNIT:
         return 0 <= value <= 1
+    if rule == _AT_LEAST_ONE:
+        return value >= 1
     return value > 0 if rule == _POSITIVE else value >= 0

@@ -65,6 +65,7 @@ TABLE = [
     ("training", "cooldown", 0.0),
     ("training", "mirror", "off"),
     ("training", "finetuning_learning_rate", 0.0),
+    ("training", "online_weight", 1.0),
     ("training", "model_updates", 0),
     ("behaviour", "cost_limit", 0.0),
     ("env", "action_repeat", 4),

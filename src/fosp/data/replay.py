@@ -75,6 +75,7 @@ class Replay:
         self._rows["is_terminal"] = self._new((), torch.bool)
         self._head = 0  # the next row to write; when full, also the oldest row
         self._size = 0
+        self._online: int | None = None  # rows held since `begin_online`
         self._reward_max = -np.inf
         self._cost_max = -np.inf
 
@@ -117,6 +118,10 @@ class Replay:
         """All rows held of one entry, in no particular order, (len(self), *shape); a view, not a copy."""
         return self._rows[key][: self._size]
 
+    def begin_online(self) -> None:
+        """Says that what is added from now on is the robot's own experience, which `sample` can prefer."""
+        self._online = 0
+
     def add(self, episode: Episode) -> None:
         """Appends an episode's n + 1 rows, overwriting the oldest rows when the ring is full.
 
@@ -143,17 +148,23 @@ class Replay:
         self._cost_max = max(self._cost_max, float(episode.costs.max()))
         self._head = (self._head + rows) % self.capacity
         self._size = min(self._size + rows, self.capacity)
+        if self._online is not None:
+            self._online = min(self._online + rows, self.capacity)
         if self._size == self.capacity:
             self._rows["is_first"][self._head] = True
             self._rows["action"][self._head] = 0.0
 
-    def sample(self, batch: int, length: int, generator: np.random.Generator) -> dict[str, torch.Tensor]:
-        """Draws windows of consecutive rows, each start equally likely.
+    def sample(
+        self, batch: int, length: int, generator: np.random.Generator, online_weight: float = 1.0
+    ) -> dict[str, torch.Tensor]:
+        """Draws windows of consecutive rows, each start equally likely but for `online_weight`.
 
         Args:
             batch: B windows, drawn with replacement.
             length: T rows each.
             generator: decides the starts; the same state gives the same windows.
+            online_weight: how many times as likely a row added since `begin_online` is than one of before, at least 1;
+                of no effect as long as there are fewer than T such rows, or none of before.
 
         Returns:
             Observations by key (B, T, *shape), "action" (B, T, A) float32, "reward" and "cost" (B, T) float32,
@@ -168,6 +179,10 @@ class Replay:
             )
         oldest = self._head if self._size == self.capacity else 0
         starts = oldest + generator.integers(0, self._size - length + 1, size=batch)  # (B,)
+        if online_weight > 1 and self._online is not None and length <= self._online < self._size:
+            extra = (online_weight - 1) * self._online  # as if the robot's own rows were there so many times more
+            own = oldest + self._size - self._online + generator.integers(0, self._online - length + 1, size=batch)
+            starts = np.where(generator.random(batch) < extra / (extra + self._size), own, starts)
         index = (starts[:, None] + np.arange(length)) % self.capacity  # (B, T)
         flat = torch.from_numpy(index.reshape(-1))  # (B*T,)
         if self.device.type == "cuda":  # from pinned memory, since the host would otherwise wait for the device here

@@ -144,6 +144,7 @@ SCALES = {
             "behaviour.multiplier_limit": 0.0,
             "safe_dreamer.multiplier_limit": 0.0,
             "training.online_frames": 20_000,
+            "training.online_weight": 1.0,
             "training.train_ratio": 64.0,
         },
     ),
@@ -161,6 +162,7 @@ ONLINE_ONLY = (
     "behaviour.price",
     "behaviour.price_rate",
     "behaviour.excess_limit",
+    "training.online_weight",
 )
 """Settings that offline training never reads: pretraining without them is the full method's."""
 
@@ -212,6 +214,7 @@ FORESEEN = {
     "behaviour.lookahead": 5,
     "behaviour.expansion_price": "own",
     "behaviour.online_actions": "recorded",
+    "training.online_weight": 10.0,
 }
 """The choice of the preset `laptop`: more to choose from, each followed in the world model before it is judged, at a
 price of costs that falls with every episode without one (docs/results/settings.md)."""

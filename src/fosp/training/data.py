@@ -53,8 +53,9 @@ def load_offline_replay(
 
 def draw(replay: Replay, config: Config, rows: int, sampler: np.random.Generator) -> dict[str, torch.Tensor]:
     """`rows` training sequences, about half of them seen in the mirror as `training.mirror` says."""
-    batch = replay.sample(rows, config.training.sequence_length, sampler)
-    mirror = {"off": lambda _: None, "auto": find_mirror, "on": mirror_of}[config.training.mirror](config.env.id)
+    training = config.training
+    batch = replay.sample(rows, training.sequence_length, sampler, training.online_weight)
+    mirror = {"off": lambda _: None, "auto": find_mirror, "on": mirror_of}[training.mirror](config.env.id)
     if mirror is None:
         return batch
     which = torch.from_numpy(sampler.random(rows) < 0.5).to(replay.device)

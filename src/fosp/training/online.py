@@ -95,6 +95,7 @@ def finetune(
     device = resolve_device(config.device)
     resuming = resume and has_checkpoint(run)
     replay, datasets = load_offline_replay(config, [], run if resuming else source, device)
+    replay.begin_online()
     agent = make_model_based(with_small_steps(config), replay.spec, replay.action_size, device)
     sampler = np.random.default_rng(config.seed + 1)
     if resuming:
