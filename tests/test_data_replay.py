@@ -10,6 +10,7 @@ import pytest
 import torch
 from scipy import stats
 
+from fosp.config import change, preset
 from fosp.data.episode import Episode
 from fosp.data.replay import Replay
 from fosp.errors import InputError
@@ -262,3 +263,8 @@ def test_the_same_rows_come_from_a_cuda_replay():
             replay.add(make_episode(9, number))
     cpu, cuda = (replay.sample(5, 6, np.random.default_rng(1)) for replay in replays)
     assert all(torch.equal(cpu[key], cuda[key].cpu()) and cuda[key].is_cuda for key in cpu)
+
+
+def test_a_weight_below_one_is_refused():
+    with pytest.raises(InputError, match=r"training\.online_weight is 0\.5, outside its range >= 1"):
+        change(preset("test"), {"training.online_weight": 0.5})

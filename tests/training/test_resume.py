@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 import fosp.training.offline
 import fosp.training.online
 from fosp.config import save_config
-from fosp.data import Dataset
+from fosp.data import Dataset, Replay
 from fosp.training.checkpoint import checkpoint_info
 from fosp.training.interrupts import Interrupted
 from fosp.training.offline import pretrain
@@ -243,6 +243,25 @@ def test_interrupted_finetuning_resumes_exactly(offline, online, tmp_path, calls
     finetune(settings(seed=9), tmp_path / "not read when resuming", run, resume=True)
     assert_same_run(online, run)
     assert_same_episodes(online, run)
+
+
+def test_finetuning_that_prefers_its_own_steps_resumes_exactly(offline, tmp_path, monkeypatch):
+    drawn, sample = [], Replay.sample
+
+    def spy(replay: Replay, *arguments):
+        batch = sample(replay, *arguments)
+        drawn.append(batch["action"])
+        return batch
+
+    monkeypatch.setattr(Replay, "sample", spy)
+    config, run = settings(training__online_weight=1e6), tmp_path / "run"
+    finetune(config, offline, tmp_path / "whole")
+    with pytest.raises(Interrupted):
+        finetune(config, offline, run, progress=InterruptAfter(40))
+    finetune(config, offline, run, resume=True)
+    assert_same_run(tmp_path / "whole", run)
+    own = {tuple(action) for e in Dataset(run / "episodes") for action in e.actions.tolist()} | {(0.0,)}
+    assert all(tuple(action) in own for batch in drawn for action in batch.flatten(0, 1).tolist())
 
 
 def test_a_finetuning_killed_after_an_episode_was_stored_plays_it_again(offline, online, tmp_path, monkeypatch):
