@@ -222,6 +222,7 @@ price of costs that falls with every episode without one (docs/results/settings.
 FORESEEN_ABLATIONS = {
     "Foreseen candidates": FORESEEN,
     "the same without policy expansion": FORESEEN | {"behaviour.expansion": False},
+    "the same without reachability": FORESEEN | {"behaviour.reachability": False},
 }
 
 VECTOR_MODEL = {"training.batch_size": 16}
