@@ -282,7 +282,7 @@ def test_a_shared_model_may_be_trained_otherwise_than_its_agents():
     assert {stage.config.training.batch_size for stage in agents} == {8}
     of_vectors = [stage for stage in agents if stage.config.env.observation == "vector"]
     assert all("model_batch_size=16" in stage.name for stage in of_vectors)  # none is taken for one on the usual model
-    # Of each observation four are pretrained, whole and without three components; one of these, and the whole one, are tuned in several ways.
+    # Of each observation four are pretrained, whole and without three components; two are tuned in several ways.
     sources = [stage.after[0] for stage in agents if isinstance(stage, Finetune)]
     assert sorted(sources.count(source) for source in set(sources)) == [1] * 4 + [2] * 2 + [4] * 2
 
