@@ -31,6 +31,7 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=20)
     parser.add_argument("--seed", type=int, default=EVALUATION_SEED, help="of the first test")
     parser.add_argument("--environments", type=int, default=1, help="stepping together (default: 1)")
+    parser.add_argument("--out", type=Path, help="directory that keeps every test, for benchmarks/paired.py")
     parser.add_argument("--mode", choices=("mean", "sample"), default="mean")
     args = parser.parse_args()
     environment = open_environments(load_config(args.run / "config.yaml").env, args.environments)
@@ -46,6 +47,10 @@ def main() -> None:
             result = evaluate(
                 agent, agent.config.env, args.episodes, mode=args.mode, first_seed=args.seed, environments=environment
             )
+            if args.out:
+                kept = args.out / f"candidates-{count}-lookahead-{steps}-price-{price:g}"
+                kept.mkdir(parents=True, exist_ok=True)
+                result.append_to(kept / "evaluations.jsonl", phase="offline", update=0, frames=0, cost_regret=None)
             free = sum(cost == 0 for cost in result.costs)
             row = f"{count:10}  {steps:9}  {price:5g}  {result.reward:7.2f}  {result.cost:7.2f}"
             print(f"{row}  {free} of {args.episodes}", flush=True)

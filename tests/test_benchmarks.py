@@ -28,6 +28,14 @@ def run(tmp_path_factory):
     return home / "online"
 
 
+def call(name, words, monkeypatch):
+    spec = importlib.util.spec_from_file_location(f"benchmark_{name}", BENCHMARKS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(sys, "argv", [name, *words])
+    module.main()
+
+
 @pytest.mark.parametrize(
     ("name", "words", "rows"),
     [
@@ -40,10 +48,17 @@ def run(tmp_path_factory):
     ],
 )
 def test_a_benchmark_of_a_trained_agent_runs(run, name, words, rows, monkeypatch, capsys):
-    spec = importlib.util.spec_from_file_location(f"benchmark_{name}", BENCHMARKS / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    monkeypatch.setattr(sys, "argv", [name, str(run), "--episodes", "1", *words])
-    module.main()
+    call(name, [str(run), "--episodes", "1", *words], monkeypatch)
     shown = capsys.readouterr().out
     assert all(row in shown for row in rows)
+
+
+def test_tests_at_two_prices_are_kept_and_compared_in_pairs(run, tmp_path, monkeypatch, capsys):
+    words = [str(run), "--episodes", "3", "--candidates", "2", "--prices", "1", "9", "--out", str(tmp_path)]
+    call("candidates", words, monkeypatch)
+    low, high = (str(tmp_path / f"candidates-2-lookahead-0-price-{price}") for price in (1, 9))
+    call("paired", ["--runs", low, "--against", high], monkeypatch)
+    shown = capsys.readouterr().out
+    means = [line.split()[3] for line in shown.splitlines() if line.split()[:1] == ["2"]]
+    assert [f"{low}: {means[0]} /" in shown, f"{high}: {means[1]} /" in shown] == [True, True]
+    assert "1 pairs" in shown
