@@ -217,7 +217,8 @@ FORESEEN = {
     "training.online_weight": 10.0,
 }
 """The choice of the preset `laptop`: more to choose from, each followed in the world model before it is judged, at a
-price of costs that falls with every episode without one (docs/results/settings.md)."""
+price of costs that falls with every episode without one; and the robot's own steps count ten times
+(docs/results.md)."""
 
 FORESEEN_ABLATIONS = {
     "Foreseen candidates": FORESEEN,
@@ -401,7 +402,8 @@ _ALL = (
         text="From pictures and from vectors, fine-tuned for twice the online budget: the behaviours that made the "
         "data, behaviour cloning, FOSP, whole and without each of its components, and (not the paper) with eight "
         "candidates of each actor that are followed for five steps in the world model, at a price of costs that falls "
-        "with every episode without one. From vectors on models of twice the batch.",
+        "with every episode without one, and the robot's own steps learned from ten times as often as the data's. From "
+        "vectors on models of twice the batch.",
         rows=(*_learning("image"), *_learning("vector")),
         marks=(0, 1, 2),
     ),
@@ -445,8 +447,9 @@ _ALL = (
         shows="Figure 4",
         text="On SafetyPointGoal2. The paper draws curves and gives no figures but those of the whole method. From "
         "vectors as well, which the paper does not have, fine-tuned for twice as long, and there with eight candidates "
-        "of each actor that are followed for five steps in the world model, which is not the paper's either (the "
-        "first column of these rows is the same agent acting without a choice).",
+        "of each actor that are followed for five steps in the world model, and the robot's own steps learned from ten "
+        "times as often as the data's, which is not the paper's either (the first column of these rows is the same "
+        "agent acting without a choice).",
         rows=(
             *(
                 Row(group=short(GOAL2), label=label, env=GOAL2, changes=changes,
