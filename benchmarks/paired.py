@@ -1,7 +1,8 @@
-"""Runs against others on the same test layouts, pair by pair: how much more reward and cost, with 95% intervals.
+"""Runs against others on the same layouts, pair by pair: how much more reward and cost, with 95% intervals.
 
     fosp evaluate --from runs/offline --episodes 100 --seed 1100000       # and so each of them
     python benchmarks/paired.py --runs runs/online0 runs/online1 --against runs/offline0 runs/offline1
+    python benchmarks/paired.py --own --runs runs/online --against runs/otherwise    # what they did while they learned
 
 Each pair is compared by its last evaluations on the same layouts; intervals are those of the mean over pairs, by a
 bootstrap over layouts within each pair. Layouts differ far more than agents do: paired, a hundred tests tell apart what
@@ -16,9 +17,30 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fosp.config import load_config
+from fosp.data import Dataset
 from fosp.report.runs import Evaluation, load_evaluations
 
 RESAMPLES = 4_000
+
+
+def own_episodes(run: Path) -> Evaluation:
+    """The episodes of a fine-tuning, as if they were tests."""
+    config, episodes = load_config(run / "config.yaml"), Dataset(run / "episodes").summaries()
+    return Evaluation(
+        phase="online",
+        update=0,
+        frames=sum(episode.frames for episode in episodes),
+        agent=config.agent,
+        mode="sample",
+        env=config.env.id,
+        observation=config.env.observation,
+        seeds=tuple(episode.seed or 0 for episode in episodes),
+        returns=tuple(episode.total_reward for episode in episodes),
+        costs=tuple(episode.total_cost for episode in episodes),
+        lengths=tuple(episode.length for episode in episodes),
+        cost_regret=None,
+    )
 
 
 def latest_on_the_same(ours: list[Evaluation], theirs: list[Evaluation]) -> tuple[Evaluation, Evaluation]:
@@ -43,12 +65,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=Path, nargs="+", required=True)
     parser.add_argument("--against", type=Path, nargs="+", required=True, help="as many runs, in the same order")
+    parser.add_argument(
+        "--own", action="store_true", help="the runs' own episodes, against those of the others or tests on their seeds"
+    )
     args = parser.parse_args()
     if len(args.runs) != len(args.against):
         parser.error("--runs and --against must name as many runs.")
     more: dict[str, list[NDArray[np.float64]]] = {"reward": [], "cost": []}
     for run, other in zip(args.runs, args.against, strict=True):
-        ours, theirs = latest_on_the_same(load_evaluations(run), load_evaluations(other))
+        own = [args.own and (path / "episodes").exists() for path in (run, other)]
+        ours, theirs = latest_on_the_same(
+            [own_episodes(run)] if own[0] else load_evaluations(run),
+            [own_episodes(other)] if own[1] else load_evaluations(other),
+        )
         for name, a, b in (("reward", ours.returns, theirs.returns), ("cost", ours.costs, theirs.costs)):
             more[name].append(np.subtract(a, b))
         for path, one in ((run, ours), (other, theirs)):

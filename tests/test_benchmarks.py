@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from fosp.data import Dataset
+from fosp.report.runs import load_evaluations
 from fosp.training.offline import pretrain
 from fosp.training.online import finetune
 from tiny import play, tiny_config, write_dataset
@@ -62,3 +64,14 @@ def test_tests_at_two_prices_are_kept_and_compared_in_pairs(run, tmp_path, monke
     means = [line.split()[3] for line in shown.splitlines() if line.split()[:1] == ["2"]]
     assert [f"{low}: {means[0]} /" in shown, f"{high}: {means[1]} /" in shown] == [True, True]
     assert "1 pairs" in shown
+
+
+def test_the_episodes_of_fine_tuning_are_compared_with_tests_on_their_seeds(run, tmp_path, monkeypatch, capsys):
+    (own,) = Dataset(run / "episodes").summaries()
+    words = [str(run), "--episodes", "1", "--seed", str(own.seed), "--mode", "sample", "--candidates", "1"]
+    call("candidates", [*words, "--prices", "1", "--out", str(tmp_path)], monkeypatch)
+    tests = tmp_path / "candidates-1-lookahead-0-price-1"
+    (test,) = load_evaluations(tests)
+    call("paired", ["--own", "--runs", str(run), "--against", str(tests)], monkeypatch)
+    difference = own.total_reward - test.returns[0]
+    assert f"reward: {difference:+.2f} ({difference:+.2f} to {difference:+.2f}), 1 pairs" in capsys.readouterr().out
