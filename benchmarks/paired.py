@@ -35,7 +35,7 @@ def own_episodes(run: Path) -> Evaluation:
         mode="sample",
         env=config.env.id,
         observation=config.env.observation,
-        seeds=tuple(episode.seed or 0 for episode in episodes),
+        seeds=tuple(episode.seed for episode in episodes if episode.seed is not None),
         returns=tuple(episode.total_reward for episode in episodes),
         costs=tuple(episode.total_cost for episode in episodes),
         lengths=tuple(episode.length for episode in episodes),
@@ -73,11 +73,10 @@ def main() -> None:
         parser.error("--runs and --against must name as many runs.")
     more: dict[str, list[NDArray[np.float64]]] = {"reward": [], "cost": []}
     for run, other in zip(args.runs, args.against, strict=True):
-        own = [args.own and (path / "episodes").exists() for path in (run, other)]
-        ours, theirs = latest_on_the_same(
-            [own_episodes(run)] if own[0] else load_evaluations(run),
-            [own_episodes(other)] if own[1] else load_evaluations(other),
-        )
+        candidates = load_evaluations(other)
+        if args.own and (other / "episodes").exists():
+            candidates.append(own_episodes(other))
+        ours, theirs = latest_on_the_same([own_episodes(run)] if args.own else load_evaluations(run), candidates)
         for name, a, b in (("reward", ours.returns, theirs.returns), ("cost", ours.costs, theirs.costs)):
             more[name].append(np.subtract(a, b))
         for path, one in ((run, ours), (other, theirs)):

@@ -144,7 +144,6 @@ SCALES = {
             "behaviour.multiplier_limit": 0.0,
             "safe_dreamer.multiplier_limit": 0.0,
             "training.online_frames": 20_000,
-            "training.online_weight": 1.0,
             "training.train_ratio": 64.0,
         },
     ),
