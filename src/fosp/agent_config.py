@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fosp.errors import InputError
+from fosp.settings import check_settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +19,7 @@ class DreamerConfig:
     """alpha: how much a nat of the ensemble's disagreement takes from an imagined reward offline."""
 
     def __post_init__(self) -> None:
+        check_settings(self, "dreamer.")
         if self.ensemble < 2:
             raise InputError(
                 f"Setting dreamer.ensemble is {self.ensemble}: it takes 2 to disagree. To do without, set "
@@ -64,6 +66,7 @@ class SafeDreamerConfig:
     """Gain of the growth of the cost."""
 
     def __post_init__(self) -> None:
+        check_settings(self, "safe_dreamer.")
         for name, limit in (("plan_elites", self.plan_samples), ("plan_actor_samples", self.plan_samples - 1)):
             if getattr(self, name) > limit:
                 raise InputError(
@@ -133,6 +136,7 @@ class RecoveryConfig:
     """Iterations per action."""
 
     def __post_init__(self) -> None:
+        check_settings(self, "recovery_rl.")
         if self.plan_elites > self.plan_samples:
             raise InputError(
                 f"Setting recovery_rl.plan_elites is {self.plan_elites}: it must not exceed recovery_rl.plan_samples, "

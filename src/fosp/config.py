@@ -7,6 +7,7 @@ settings as ``config.yaml`` and is restored from that file.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +36,7 @@ class EnvConfig:
     """Frames in an episode; used for the bounds Q* and C* of Eq. 22."""
 
     def __post_init__(self) -> None:
+        check_settings(self, "env.")
         for name, value in _fixed(self.id).items():
             if getattr(self, name) != value:
                 raise InputError(f"Setting env.{name} is {getattr(self, name)}, but {self.id} has {value} only.")
@@ -45,9 +47,11 @@ REACH = {"action_repeat": 1, "time_limit": 80}
 
 
 def env_config(env_id: str) -> EnvConfig:
-    """The default settings of an environment; those of SafeReach see pictures and pose."""
-    fixed: Mapping[str, Any] = _fixed(env_id)
-    return EnvConfig(id=env_id, observation="both" if fixed else EnvConfig.observation, **fixed)
+    """The default settings of an environment; those of SafeReach see pictures and pose, and a race has 500 frames."""
+    if fixed := _fixed(env_id):
+        return EnvConfig(id=env_id, observation="both", **fixed)
+    race = re.fullmatch(r"Safety[A-Za-z]+Race\d-v\d+", env_id.removeprefix("fosp/")) is not None
+    return EnvConfig(id=env_id, time_limit=500 if race else EnvConfig.time_limit)
 
 
 def _fixed(env_id: str) -> Mapping[str, int]:

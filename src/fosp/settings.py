@@ -82,16 +82,18 @@ def check_settings(config: Any, where: str = "") -> None:
 
 
 _UNIT = "[0, 1]"
+_BELOW_ONE = "[0, 1)"
+_INSIDE = "(0, 1)"
 _POSITIVE = "> 0"
 _AT_LEAST_ONE = ">= 1"
 _RANGES = {
-    "gamma": _UNIT,
+    "gamma": _BELOW_ONE,
     "lambda_": _UNIT,
     "lookahead_lambda": _UNIT,
     "reward_expectile": _UNIT,
     "cost_expectile": _UNIT,
     "reach_gamma": _UNIT,
-    "reach_initial": _UNIT,
+    "reach_initial": _INSIDE,
     "unimix": _UNIT,
     "slow_critic_rate": _UNIT,
     "plan_momentum": _UNIT,
@@ -141,9 +143,16 @@ _RANGES = {
 
 
 def _in_range(name: str, value: float) -> bool:
-    rule = _RANGES.get(name)
-    if rule == _UNIT:
-        return 0 <= value <= 1
-    if rule == _AT_LEAST_ONE:
-        return value >= 1
-    return value > 0 if rule == _POSITIVE else value >= 0
+    match _RANGES.get(name):
+        case "[0, 1]":
+            return 0 <= value <= 1
+        case "[0, 1)":
+            return 0 <= value < 1
+        case "(0, 1)":
+            return 0 < value < 1
+        case ">= 1":
+            return value >= 1
+        case "> 0":
+            return value > 0
+        case _:
+            return value >= 0

@@ -33,6 +33,14 @@ def test_an_update_is_the_world_models_alone():
     assert list(agent.optimisers) == ["world_model"]
 
 
+def test_after_the_world_models_updates_nothing_is_left_to_learn(tmp_path):
+    data = write_dataset(tmp_path / "line", [play(i, None) for i in range(3)])
+    config = settings(agent="random", training__model_updates=2, training__offline_updates=2)
+    pretrain(config, [data], tmp_path / "run")
+    (evaluation,) = load_evaluations(tmp_path / "run")
+    assert evaluation.update == 4
+
+
 def test_plays_and_is_measured_like_every_agent(tmp_path):
     data = write_dataset(tmp_path / "line", [play(i, None) for i in range(3)])
     config = settings(agent="random")

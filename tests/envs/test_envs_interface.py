@@ -6,6 +6,7 @@ import pytest
 from gymnasium import spaces
 from gymnasium.utils.env_checker import check_env
 
+from fosp.config import env_config
 from fosp.envs import list_envs, make_env
 from fosp.envs.navigation.simulation import Simulation
 from fosp.errors import InputError
@@ -31,6 +32,7 @@ def test_every_listed_environment_runs(env_id):
     env = make_env(env_id, observation="vector")
     observation, _ = env.reset(seed=3)
     assert observation["vector"].shape == (info.vector_size,)
+    assert env_config(env_id).time_limit == info.frames
     assert env.observation_space.contains(observation)
     assert env.action_space.shape == (info.action_size,)
     for _ in range(3):

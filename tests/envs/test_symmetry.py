@@ -145,3 +145,7 @@ def test_what_the_points_sensors_and_lidar_say_in_the_mirror():
 def test_where_no_symmetry_is_known_that_is_said():
     with pytest.raises(InputError, match="turn it off"):
         mirror_of("CartPole-v1")
+
+
+def test_the_arm_itself_has_the_symmetry_of_its_tasks():
+    assert mirror_of("franka:arm.yaml") == mirror_of("SafeReach-v0")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 import pytest
 
 from fosp.training.interrupts import Interrupted
 from fosp.training.offline import pretrain
 from fosp.training.online import finetune, train
 from resuming import InterruptAfter, assert_same_episodes, assert_same_run, lines, settings
-from tiny import play, write_dataset
+from tiny import play, tiny_agent, write_dataset
 
 AGENTS = {
     "dreamer": {"agent": "dreamer"},
@@ -70,3 +72,27 @@ def test_interrupted_finetuning_resumes_exactly(made, tmp_path):
     finetune(config, root / "offline", tmp_path / "run", resume=True)
     assert_same_run(root / "online", tmp_path / "run")
     assert_same_episodes(root / "online", tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("agent", "setting", "value", "name"),
+    [
+        ("safe_dreamer", "behaviour.multiplier", 3.0, "multiplier.multiplier"),
+        ("safe_dreamer", "safe_dreamer.penalty", 0.05, "multiplier.penalty"),
+        ("recovery_rl", "recovery_rl.temperature", 0.7, "temperature.alpha"),
+        ("fosp", "behaviour.price", 9.0, "price"),
+        ("fosp", "behaviour.multiplier", 3.0, "multiplier.multiplier"),
+        ("fosp", "behaviour.penalty", 0.07, "multiplier.penalty"),
+    ],
+)
+def test_what_a_checkpoint_holds_gives_way_to_a_setting_that_was_changed(agent, setting, value, name):
+    before = settings(agent=agent)
+    changed = tiny_agent({"agent": agent, setting: value})
+    read = attrgetter(name)
+    start = float(read(tiny_agent({"agent": agent})))
+    for buffer in (read(changed),) if name != "temperature.alpha" else (changed.temperature.log_alpha.data,):
+        buffer.fill_(0.25)  # as a checkpoint would
+    changed.change_settings(changed.config)
+    assert float(read(changed)) != pytest.approx(value)
+    changed.change_settings(before)
+    assert float(read(changed)) == pytest.approx(value) != start

@@ -26,7 +26,9 @@ def test_averages_are_means_since_the_last_ones(tmp_path):
             metrics.add({"a": torch.tensor(value), "b": torch.tensor(-value)})
         assert metrics.averages() == pytest.approx({"a": 3.0, "b": -3.0})
         metrics.add({"a": torch.tensor(5.0)})
-        assert metrics.averages() == {"a": 5.0}
+        metrics.add({})
+        metrics.add({"b": torch.tensor(1.0)})
+        assert metrics.averages() == {"a": 5.0, "b": 1.0}  # each over the updates that had it
 
 
 def test_a_line_is_json_with_phase_update_frames_and_seconds(tmp_path):

@@ -8,10 +8,11 @@ import json
 import numpy as np
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
 
 from fosp.agents import make_agent
-from fosp.config import change, load_config
+from fosp.config import change, load_config, save_config
 from fosp.data import Dataset
 from fosp.errors import InputError
 from fosp.training.checkpoint import checkpoint_info, share_done
@@ -103,8 +104,12 @@ def test_interrupted_it_resumes_exactly(config, direct, tmp_path, calls):
 def test_neither_verb_takes_up_what_the_other_made(config, direct, tmp_path):
     dataset = write_dataset(tmp_path / "line", [play(i, None) for i in range(2)])
     pretrain(settings(training__offline_updates=1), [dataset], tmp_path / "offline")
-    with pytest.raises(InputError, match="was not trained from scratch"):
+    with pytest.raises(InputError, match="was made by `fosp pretrain`"):
         train(config, tmp_path / "offline", resume=True)
+    with pytest.raises(InputError, match="was made by `fosp pretrain`"):
+        finetune(config, tmp_path / "offline", tmp_path / "offline", resume=True)
+    with pytest.raises(InputError, match="was made by `fosp train`"):
+        pretrain(config, [dataset], direct, resume=True)
     with pytest.raises(InputError, match="has no data to go on with"):
         finetune(config, direct, tmp_path / "tuned")
 
@@ -188,3 +193,35 @@ def test_with_a_cost_limit_the_multiplier_answers_to_the_episodes_played_and_to_
     assert len(costs) == 5
     expected = climbed + 0.01 * sum(cost - 3.0 for cost in costs)
     assert online.multiplier.multiplier.item() == pytest.approx(expected, rel=1e-9)
+
+
+def test_what_was_fine_tuned_is_fine_tuned_further_with_its_own_episodes_among_the_data(tmp_path):
+    dataset = write_dataset(tmp_path / "line", [play(i, None) for i in range(2)])
+    config = settings(training__offline_updates=1, training__online_frames=40)
+    pretrain(config, [dataset], tmp_path / "offline")
+    finetune(config, tmp_path / "offline", tmp_path / "first")
+    finetune(config, tmp_path / "first", tmp_path / "second")
+    first, second = (checkpoint_info(tmp_path / name)["loop"] for name in ("first", "second"))
+    assert first["datasets"] == [str(dataset.resolve())]
+    assert second["datasets"] == [str(dataset.resolve()), str((tmp_path / "first" / "episodes").resolve())]
+
+
+@pytest.mark.parametrize(
+    ("section", "entry", "message"),
+    [
+        ("behaviour", {"reach_initial": 0.0}, r"behaviour.reach_initial is 0.0, outside its range \(0, 1\)"),
+        ("behaviour", {"gamma": 1.0}, r"behaviour.gamma is 1.0, outside its range \[0, 1\)"),
+        ("env", {"id": 5}, "env.id must be of type str"),
+        ("dreamer", {"ensemble": "five"}, "dreamer.ensemble must be of type int"),
+        ("safe_dreamer", {"plan_elites": "x"}, "safe_dreamer.plan_elites must be of type int"),
+        ("recovery_rl", {"plan_elites": "x"}, "recovery_rl.plan_elites must be of type int"),
+    ],
+)
+def test_a_setting_that_was_edited_wrongly_is_named(tmp_path, section, entry, message):
+    path = tmp_path / "config.yaml"
+    save_config(settings(), path)
+    edited = yaml.safe_load(path.read_text())
+    edited[section] |= entry
+    path.write_text(yaml.safe_dump(edited))
+    with pytest.raises(InputError, match=message):
+        load_config(path)

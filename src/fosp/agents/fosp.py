@@ -46,12 +46,14 @@ class FOSP(ExpandingAgent):
         }
 
     def change_settings(self, before: Config) -> None:
-        """lambda_p and mu carry over, unless they are set anew."""
+        """lambda_p, mu and the price of the choice carry over, unless they are set anew."""
         ours, theirs = self.config.behaviour, before.behaviour
         if ours.multiplier != theirs.multiplier:
             self.multiplier.multiplier.fill_(ours.multiplier)
         if ours.penalty != theirs.penalty:
             self.multiplier.penalty.fill_(ours.penalty)
+        if ours.price != theirs.price:
+            self.price.fill_(ours.price)
 
     @property
     def limited(self) -> bool:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from fosp.agents.base import Mode, ModelBasedAgent, Optimiser, Transitions, transitions
+from fosp.config import Config
 from fosp.models.actor import Actor
 from fosp.models.planning import cross_entropy_plan
 from fosp.models.risk import Risk, Temperature, TwinQ, risk_target, soft_target
@@ -46,6 +47,12 @@ class RecoveryRL(ModelBasedAgent):
             "risk": Optimiser([self.risk], b.reach_learning_rate, b.gradient_clip),
             "temperature": Optimiser([self.temperature], b.actor_learning_rate, b.gradient_clip),
         }
+
+    def change_settings(self, before: Config) -> None:
+        """The temperature carries over, unless it is set anew."""
+        temperature = self.config.recovery_rl.temperature
+        if temperature != before.recovery_rl.temperature:
+            self.temperature.log_alpha.data.fill_(math.log(temperature))
 
     # ---------------------------------------------------------------- acting
 

@@ -19,6 +19,7 @@ from fosp import parallel
 from fosp.agents.base import Mode, in_bfloat16
 from fosp.agents.dreamer import Dreamer
 from fosp.agents.imagination import Dream
+from fosp.config import Config
 from fosp.models.critics import ValueCritic
 from fosp.models.lagrangian import Multiplier, PIDMultiplier, discounted_budget
 from fosp.models.planning import constrained_score, cross_entropy_plan
@@ -45,6 +46,14 @@ class SafeDreamer(Dreamer):
         )
         self.budget = discounted_budget(c.cost_limit, b.gamma, -(-env.time_limit // env.action_repeat))
         self.plan_budget = c.cost_limit * env.action_repeat / env.time_limit * c.plan_horizon + c.plan_tolerance
+
+    def change_settings(self, before: Config) -> None:
+        """lambda_p and mu carry over, unless they are set anew."""
+        if isinstance(self.multiplier, Multiplier):
+            if self.config.behaviour.multiplier != before.behaviour.multiplier:
+                self.multiplier.multiplier.fill_(self.config.behaviour.multiplier)
+            if self.config.safe_dreamer.penalty != before.safe_dreamer.penalty:
+                self.multiplier.penalty.fill_(self.config.safe_dreamer.penalty)
 
     @property
     def plans(self) -> bool:

@@ -33,8 +33,8 @@ _FIXED = ("SafetyPointRace", "SafetyPointBuilding")  # walls and machines stand 
 
 
 def find_mirror(env_id: str) -> Mirror | None:
-    """The mirror symmetry of an environment, None where none is known."""
-    name = env_id.removeprefix("fosp/").removeprefix("franka:")
+    """The mirror symmetry of an environment, None where none is known; the arm itself has that of SafeReach."""
+    name = "SafeReach" if env_id.startswith("franka:") else env_id.removeprefix("fosp/")
     if name.startswith(_FIXED):
         return None
     return next((mirror for prefix, mirror in _MIRRORS.items() if name.startswith(prefix)), None)

@@ -521,7 +521,7 @@ _ALL = (
         "are unsafe and half random. The paper shows a picture without figures.",
         rows=tuple(
             Row(group=short(RACE), label=AGENT_NAMES[agent], agent=agent, phases=METHODS[agent], env=RACE,
-                changes={"env.time_limit": 500}, data=_mixed(0, 300, 300))
+                data=_mixed(0, 300, 300))
             for agent in ("fosp", "safe_dreamer", "bc")
         ),
     ),

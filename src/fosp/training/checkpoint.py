@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import textwrap
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from safetensors.torch import load_file, save_file
 
 from fosp.agents.base import Agent, ModelBasedAgent
 from fosp.config import load_config
+from fosp.data.storage import replacing
 from fosp.errors import InputError
 
 CHECKPOINT_VERSION = 1
@@ -100,6 +102,14 @@ def checkpoint_info(run: Path) -> dict[str, Any]:
     return state
 
 
+def verb_of(run: Path) -> str:
+    """The verb of the command line that made the checkpoint in `run`."""
+    loop = checkpoint_info(run)["loop"]
+    if loop["phase"] == "offline":
+        return "pretrain"
+    return "finetune" if loop.get("datasets") else "train"
+
+
 def share_done(run: Path) -> float:
     """How much of its budget `run` has behind it, from 0 to 1; 1 only when its last evaluation is there, too."""
     if not has_checkpoint(run):
@@ -129,7 +139,9 @@ def rewind_logs(run: Path) -> None:
     if evaluations.exists():
         lines = [line for line in evaluations.read_text().splitlines() if line.endswith("}")]  # whole ones
         kept = [line for line in lines if json.loads(line)["update"] <= state["loop"]["update"]]
-        evaluations.write_text("".join(f"{line}\n" for line in kept))
+        if kept != evaluations.read_text().splitlines():
+            with replacing(evaluations) as file:
+                file.write("".join(f"{line}\n" for line in kept).encode())
 
 
 def load_checkpoint(
@@ -167,6 +179,11 @@ def load_checkpoint(
     saved = np.frombuffer(base64.b64decode(state["generator"]), np.uint8)
     if len(saved) == len(agent.generator.get_state()):
         agent.generator.set_state(torch.from_numpy(saved.copy()))
+    elif sampler is not None:
+        warnings.warn(
+            f"{where} was written on another kind of device: its random numbers do not go on on {agent.device}.",
+            stacklevel=2,
+        )
     if sampler is not None and state["sampler"] is not None:
         sampler.bit_generator.state = state["sampler"]
     return state["loop"]

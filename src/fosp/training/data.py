@@ -21,7 +21,7 @@ _IMAGE = (64, 64)
 
 
 def load_offline_replay(
-    config: Config, datasets: Sequence[Path], run: Path | None, device: torch.device
+    config: Config, datasets: Sequence[Path], run: Path | None, device: torch.device, *, own: bool = False
 ) -> tuple[Replay, list[Path]]:
     """Fill a replay of `config.training.replay_steps` rows with datasets.
 
@@ -29,6 +29,7 @@ def load_offline_replay(
         config: settings of the run; its `env.observation` says which observations are read.
         datasets: directories; if empty, those that the checkpoint in `run` was trained on.
         run: run directory to take the datasets from.
+        own: whether `run`'s own online episodes, where it has any, are one of its datasets.
         device: where rows are held.
 
     Returns:
@@ -43,6 +44,8 @@ def load_offline_replay(
         paths = [Path(path) for path in checkpoint_info(run)["loop"]["datasets"]]
         if not paths:
             raise InputError(f"{run} was trained online from scratch: it has no data to go on with.")
+        if own and (run / "episodes").exists():
+            paths.append((run / "episodes").resolve())
     if not paths:
         raise InputError("no dataset is given: name at least one with --dataset.")
     for path in paths:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -31,23 +32,30 @@ class MetricsWriter:
         self._events = SummaryWriter(str(run / "tensorboard"), purge_step=resume_at) if parallel.is_main() else None
         self._since = time.monotonic()
         self._sums: dict[str, Tensor] = {}
-        self._count = 0
+        self._counts: Counter[str] = Counter()
 
     def add(self, metrics: Mapping[str, Tensor]) -> None:
-        """Accumulate scalars of one update, without waiting for the device."""
+        """Accumulate scalars of one update, without waiting for the device; an update may have none."""
+        if not metrics:
+            return
         new = [value.detach().double() for value in metrics.values()]
         for name, value in zip(metrics, new, strict=True):
             if name not in self._sums:
                 self._sums[name] = torch.zeros_like(value)
         torch._foreach_add_([self._sums[name] for name in metrics], new)
-        self._count += 1
+        self._counts.update(metrics.keys())
 
     def averages(self) -> dict[str, float]:
-        """Means since the last call, and a fresh start; all processes must call it."""
-        names = list(self._sums)
-        values = parallel.average(torch.stack([self._sums[n] for n in names]) / self._count).tolist() if names else []
-        self._sums, self._count = {}, 0
-        return dict(zip(names, values, strict=True))
+        """Mean of each scalar since the last call, over the updates that had it, and a fresh start; all processes must
+        call it."""
+        if not self._sums:
+            return {}
+        # Some agents count on the CPU what they learn on another device.
+        device = max((total.device for total in self._sums.values()), key=lambda device: device.type != "cpu")
+        means = [total.to(device) / self._counts[name] for name, total in self._sums.items()]
+        values = dict(zip(self._sums, parallel.average(torch.stack(means)).tolist(), strict=True))
+        self._sums, self._counts = {}, Counter()
+        return values
 
     def write(self, update: int, frames: int, figures: Mapping[str, float]) -> None:
         """One line, and one event per figure at step `update`."""

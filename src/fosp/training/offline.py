@@ -18,7 +18,14 @@ from fosp.data.replay import Replay
 from fosp.errors import InputError
 from fosp.training.artifacts import save_film, save_open_loop
 from fosp.training.capture import captured
-from fosp.training.checkpoint import has_checkpoint, load_checkpoint, load_world_model, rewind_logs, save_checkpoint
+from fosp.training.checkpoint import (
+    has_checkpoint,
+    load_checkpoint,
+    load_world_model,
+    rewind_logs,
+    save_checkpoint,
+    verb_of,
+)
 from fosp.training.data import draw, load_offline_replay
 from fosp.training.evaluation import evaluate
 from fosp.training.interrupts import Interrupted, StopRequest, stop_on_signal
@@ -42,16 +49,20 @@ def step_share(update: int, total: int, cooldown: float) -> float:
     return min(1.0, (total - update) / max(1.0, cooldown * total))
 
 
-def claim_run(run: Path, config: Config, resume: bool) -> Config:
+def claim_run(run: Path, config: Config, resume: bool, verb: str) -> Config:
     """Make `run`, or read the settings of the one to resume.
 
     Raises:
-        InputError: `run` already holds a checkpoint and `resume` is off, or holds none and it is on.
+        InputError: `run` already holds a checkpoint and `resume` is off; or it is on, and another verb than `verb` has
+            made the checkpoint.
     """
-    if not parallel.is_main():
-        return load_config(run / "config.yaml") if resume else config
     if resume:
         config = load_config(run / "config.yaml")
+        if has_checkpoint(run) and (made_by := verb_of(run)) != verb:
+            raise InputError(f"{run} was made by `fosp {made_by}`: resume it with that verb, not with `fosp {verb}`.")
+    if not parallel.is_main():
+        return config
+    if resume:
         rewind_logs(run)
         return config
     if has_checkpoint(run):
@@ -88,7 +99,7 @@ def pretrain(
         InputError: the data or the run directory cannot be used.
         Interrupted: SIGINT or SIGTERM arrived; everything is saved.
     """
-    config = claim_run(run, config, resume)
+    config = claim_run(run, config, resume, "pretrain")
     prepare(config)
     progress = progress or SilentProgress()
     device = parallel.local_device(resolve_device(config.device))

@@ -58,7 +58,7 @@ def _learn(
     progress.start(training.online_frames, "train", min(c.frames, training.online_frames))
     while True:
         if evaluation_due(c, training):
-            result = evaluate(agent, agent.config.env, training.evaluation_episodes)
+            result = evaluate(agent, agent.config.env, training.evaluation_episodes, environments=environments)
             result.append_to(
                 run / "evaluations.jsonl", phase="online", update=c.update, frames=c.frames, cost_regret=c.cost_regret
             )

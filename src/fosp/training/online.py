@@ -69,7 +69,8 @@ def finetune(
 ) -> ModelBasedAgent:
     """Fine-tune the agent of run `source` in its environment for `config.training.online_frames` frames.
 
-    The offline data stay in the replay, and the online episodes join them. A checkpoint is written after every round
+    The offline data stay in the replay, with the online episodes of `source` if it was fine-tuned itself, and this
+    run's join them. A checkpoint is written after every round
     of episodes and every `checkpoint_every` updates; a round that is interrupted is played again on resuming, to the
     same end.
 
@@ -89,12 +90,12 @@ def finetune(
         if run.resolve() == source.resolve():
             raise InputError(f"The run directory {run} is the one to start from; give a new one.")
         check_step_sizes(config, load_config(source / "config.yaml"))
-    config = claim_run(run, config, resume)
+    config = claim_run(run, config, resume, "finetune")
     prepare(config)
     progress = progress or SilentProgress()
     device = resolve_device(config.device)
     resuming = resume and has_checkpoint(run)
-    replay, datasets = load_offline_replay(config, [], run if resuming else source, device)
+    replay, datasets = load_offline_replay(config, [], run if resuming else source, device, own=not resuming)
     replay.begin_online()
     agent = make_model_based(with_small_steps(config), replay.spec, replay.action_size, device)
     sampler = np.random.default_rng(config.seed + 1)
@@ -163,7 +164,7 @@ def train(config: Config, run: Path, *, resume: bool = False, progress: Progress
         InputError: the environment or the run directory cannot be used.
         Interrupted: SIGINT or SIGTERM arrived; everything is saved.
     """
-    config = claim_run(run, without_offline_actor(config), resume)
+    config = claim_run(run, without_offline_actor(config), resume, "train")
     if config.agent in ON_POLICY:
         from fosp.training.on_policy import learn_on_policy
 
@@ -178,10 +179,7 @@ def train(config: Config, run: Path, *, resume: bool = False, progress: Progress
     agent.start_online()
     counters, resuming = Counters(), resume and has_checkpoint(run)
     if resuming:
-        saved = load_checkpoint(run, agent, sampler)
-        if saved["phase"] != "online" or saved["datasets"]:
-            raise InputError(f"{run} was not trained from scratch: resume it with the verb that made it.")
-        counters = Counters(**saved["counters"])
+        counters = Counters(**load_checkpoint(run, agent, sampler)["counters"])
     _learn(agent, replay, sampler, run, [], counters, progress or SilentProgress(), resuming)
     return agent
 
