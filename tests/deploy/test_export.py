@@ -136,6 +136,8 @@ def test_a_damaged_policy_or_a_wrong_observation_is_refused(root, tmp_path):
         policy({"vector": np.zeros(3)})
     with pytest.raises(InputError, match="'vector' is missing"):
         policy({})
+    with pytest.raises(InputError, match="'vector' is not finite at entry 0"):
+        policy({"vector": np.full(policy.spaces["vector"], np.nan)})
     graph = tmp_path / "policy" / "step.pt2"
     graph.write_bytes(graph.read_bytes()[:1000])
     with pytest.raises(InputError, match="damaged"):

@@ -82,7 +82,7 @@ class Policy:
             state: of the last decision; None before the first observation of an episode.
 
         Raises:
-            InputError: the observation is not what the policy was trained on.
+            InputError: the observation is not what the policy was trained on, or not finite.
         """
         first = state is None
         state = state or self.initial_state()
@@ -93,11 +93,14 @@ class Policy:
                 got = "missing" if value is None else f"{value.dtype} {value.shape}"
                 kind = "uint8" if name == "image" else "float"
                 raise InputError(f"observation '{name}' is {got}; the policy needs {kind} {shape}.")
+            if not np.isfinite(value).all():
+                where = np.flatnonzero(~np.isfinite(value))[0]
+                raise InputError(f"observation '{name}' is not finite at entry {where}: stop, and look at that sensor.")
             inputs[name] = torch.as_tensor(value if name == "image" else value.astype(np.float32)).unsqueeze(0)
         noise = torch.rand(1, self._sizes["latents"], generator=self._generator)
         action, violation, h, z = self._step(inputs, *state, torch.tensor([first]), noise)
         estimate = float(violation)
-        alarm = self.threshold is not None and estimate > self.threshold
+        alarm = self.threshold is not None and not estimate <= self.threshold  # nan alarms as well
         return Decision(action[0].numpy(), estimate, alarm, PolicyState(h, z, action))
 
 
