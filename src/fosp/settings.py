@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -77,15 +77,22 @@ def check_settings(config: Any, where: str = "") -> None:
                 raise InputError(f"Setting {name} must be a list of whole numbers from 0 on, not '{value}'.")
         elif hint in (int, str, bool) and type(value) is not hint:
             raise InputError(f"Setting {name} must be of type {hint.__name__}, not '{value}'.")
-        if hint in (int, float) and not _in_range(item.name, value):
-            raise InputError(f"Setting {name} is {value}, outside its range {_RANGES.get(item.name, '>= 0')}.")
+        if hint in (int, float):
+            allowed = _RANGES.get(item.name, _NOT_NEGATIVE)
+            if not _HOLDS[allowed](value):
+                raise InputError(f"Setting {name} is {value}, outside its range {allowed}.")
 
 
-_UNIT = "[0, 1]"
-_BELOW_ONE = "[0, 1)"
-_INSIDE = "(0, 1)"
-_POSITIVE = "> 0"
-_AT_LEAST_ONE = ">= 1"
+_UNIT, _BELOW_ONE, _INSIDE = "[0, 1]", "[0, 1)", "(0, 1)"
+_NOT_NEGATIVE, _POSITIVE, _AT_LEAST_ONE = ">= 0", "> 0", ">= 1"
+_HOLDS: dict[str, Callable[[float], bool]] = {
+    _UNIT: lambda value: 0 <= value <= 1,
+    _BELOW_ONE: lambda value: 0 <= value < 1,
+    _INSIDE: lambda value: 0 < value < 1,
+    _NOT_NEGATIVE: lambda value: value >= 0,
+    _POSITIVE: lambda value: value > 0,
+    _AT_LEAST_ONE: lambda value: value >= 1,
+}
 _RANGES = {
     "gamma": _BELOW_ONE,
     "lambda_": _UNIT,
@@ -140,19 +147,3 @@ _RANGES = {
     ),
     _POSITIVE,
 )
-
-
-def _in_range(name: str, value: float) -> bool:
-    match _RANGES.get(name):
-        case "[0, 1]":
-            return 0 <= value <= 1
-        case "[0, 1)":
-            return 0 <= value < 1
-        case "(0, 1)":
-            return 0 < value < 1
-        case ">= 1":
-            return value >= 1
-        case "> 0":
-            return value > 0
-        case _:
-            return value >= 0
