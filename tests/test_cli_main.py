@@ -144,7 +144,12 @@ def test_a_full_disk_is_one_line_and_other_os_errors_are_not(monkeypatch, capsys
         (["demo"], "fosp demo"),
     ],
 )
-def test_interrupts_say_how_to_go_on(error, words, again, monkeypatch, capsys):
+def test_interrupts_say_how_to_go_on(error, words, again, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for run_directory in ("my run", "r"):
+        (tmp_path / run_directory).mkdir()
+        (tmp_path / run_directory / "config.yaml").touch()
+
     def interrupted(words):
         raise error
 

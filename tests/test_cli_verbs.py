@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -21,6 +22,7 @@ from fosp.config import load_config
 from fosp.data import Dataset
 from fosp.envs import make_env
 from fosp.envs.navigation.tasks.goal import Goal1
+from fosp.experiments import runs as runs_module
 from fosp.report.runs import load_run
 from fosp.training import progress as progress_module
 from fosp.training.progress import SilentProgress
@@ -164,6 +166,44 @@ def test_datasets_go_out_and_come_back(home, capsys):
     assert capsys.readouterr().out.count("vector 2, action 1") == 2
 
 
+def test_an_environment_with_pictures_alone_has_yardsticks_and_films(tmp_path, monkeypatch, capsys):
+    small = ["--preset", "test", "--device", "cpu", "--env", "tiny:TinyLineImage-v0", "--action_repeat", 1,
+             "--env.time_limit", 20, "--training.online_frames", 20, "--training.evaluation_episodes", 1]  # fmt: skip
+    assert run("train", "--run", tmp_path / "run", "--agent", "random", *small) == 0
+    assert run("evaluate", "--from", tmp_path / "run", "--policy", "random", "--episodes", 2) == 0
+    assert "Dataset behaviour: random" in capsys.readouterr().out
+
+
+def test_collecting_where_nothing_costs_leaves_the_path_free(tmp_path, capsys):
+    words = [
+        "--policy",
+        "random",
+        "--observation",
+        "vector",
+        "--episodes",
+        1,
+        "--workers",
+        1,
+        "--out",
+        tmp_path / "data",
+    ]
+    assert run("collect", "--env", "Pendulum-v1", *words) == 2
+    assert "no info['cost']" in capsys.readouterr().err
+    assert not (tmp_path / "data").exists()
+    assert run("collect", "--env", SCENE, *words) == 0
+
+
+def test_ctrl_c_before_there_is_a_run_advises_the_same_command(tmp_path, monkeypatch, capsys):
+    def pressed(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runs_module, "learn_from_scratch", pressed)
+    assert run("train", "--run", tmp_path / "run", *SMALL) == 130
+    advice = capsys.readouterr().err
+    assert "Go on with: fosp train" in advice
+    assert "--resume" not in advice
+
+
 def test_ctrl_c_saves_and_the_printed_command_goes_on(home, tmp_path, monkeypatch, capsys):
     class Pressing(SilentProgress):
         def update(self, n=1, **figures):
@@ -211,6 +251,17 @@ BAD = {
     "not both": ["collect", "--policy", "safe", "{home}/run", "--out", "{home}/n4"],
     "privileged": ["play", "--policy", "safe", "--env", SCENE, "--out", "{home}/clip.mp4"],
     "no checkpoint": ["evaluate", "--from", "{home}/empty"],
+    "does not say where": ["pretrain", "--dataset", "{home}/foreign", "--run", "{home}/n", "--preset", "test"],
+    "give at least one episode": ["evaluate", "--from", "{home}/run", "--episodes", 0],
+    "from seed -1 on": ["evaluate", "--from", "{home}/run", "--policy", "random", "--seed", -1],
+    "at least 0": ["play", "--policy", "random", "--env", SCENE, "--out", "{home}/clip.mp4", "--seed", -1],
+    "for 1 frames": ["collect", "--policy", "{home}/run", "--action_repeat", 4, "--out", "{home}/n5"],
+    "at least one dataset": ["dataset", "info"],
+    "is a file": ["dataset", "export", "{home}/data", "--out", "{home}/run/config.yaml"],
+    "is a directory": ["report", "{home}/run", "--out", "{home}"],
+    "no run: give another": ["pretrain", "--dataset", "{home}/data", "--run", "{home}/run/config.yaml", *SMALL],
+    "config.yaml: Setting behaviour.gamma is 2": ["evaluate", "--from", "{home}/wrong"],
+    "'other' is unknown": ["collect", "--env", "other", "--out", "{home}/n6"],
 }
 
 
@@ -222,6 +273,12 @@ def damaged(home):
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     words = ["--policy", "random", "--observation", "vector", "--action_repeat", 4, "--episodes", 1, "--workers", 1]
     assert run("collect", "--env", SCENE, *words, "--out", home / "held") == 0
+    shutil.copytree(home / "data", home / "foreign")
+    facts = home / "foreign" / "data" / "metadata.json"
+    facts.write_text(json.dumps({k: v for k, v in json.loads(facts.read_text()).items() if k != "fosp"}))
+    (home / "wrong").mkdir()
+    settings = (home / "run" / "config.yaml").read_text()
+    (home / "wrong" / "config.yaml").write_text(re.sub(r"(?m)^  gamma: .*", "  gamma: 2.0", settings))
     (home / "empty").mkdir()
     (home / "empty" / "config.yaml").write_bytes((home / "run" / "config.yaml").read_bytes())
     return home

@@ -77,17 +77,24 @@ def test_export_and_import_change_nothing(tmp_path):
         ({"cost": None}, r"1.npz lacks the array 'cost'"),
         ({"image": None, "vector": None}, r"1.npz: observations are empty"),
         ({"image": np.zeros((7, 32, 32, 3), np.uint8)}, r"1.npz holds .*32, 32.* same shapes"),
-        ({"action": np.full((6, 2), 2.0)}, r"1.npz: actions must lie within"),
-        ({"reward": np.full(6, np.nan)}, r"1.npz: rewards is not finite at step 0"),
+        ({"action": np.full((6, 2), 2.0)}, r"1.npz: action must lie within"),
+        ({"reward": np.full(6, np.nan)}, r"1.npz: reward is not finite at step 0"),
+        ({"terminated": np.array("no")}, r"1.npz: terminated is <U2"),
+        ({"terminated": np.zeros(0, bool)}, r"1.npz: terminated is bool with shape \(0,\)"),
+        ({"terminated": np.array(2)}, r"1.npz: terminated is int64"),
+        ({"cost_wall": -np.ones(6)}, r"1.npz: cost_wall must not be negative"),
+        ({"seed": np.array(-1)}, r"1.npz: seed is .*-1"),
+        ({"frames": np.array([24])}, r"1.npz: frames is .*24"),
         ({"cost": np.array(["a"] * 6)}, r"1.npz has an array of the wrong type"),
         ({"costs": np.ones(6)}, r"1.npz has the unknown array 'costs'"),
         ({"reward": np.array([{}] * 6)}, r"1.npz is not a readable .npz file"),
-        ({"reward": np.ones(5)}, r"1.npz: actions has 6 entries for 5 rewards"),
+        ({"reward": np.ones(5)}, r"1.npz: action has 6 entries for 5 rewards"),
     ],
 )
 def test_bad_npz_files_are_named(tmp_path, changes, message):
     with pytest.raises(InputError, match=message):
         import_npz(save(tmp_path / "raw", arrays(), arrays(**changes)), tmp_path / "out", env_id="Mine-v0")
+    assert not (tmp_path / "out").exists()  # half of the folder would pass for all of it
 
 
 def test_unreadable_npz_folders(tmp_path):
@@ -96,6 +103,12 @@ def test_unreadable_npz_folders(tmp_path):
     (tmp_path / "raw/0.npz").write_bytes(content[: len(content) // 2])
     with pytest.raises(InputError, match=r"0.npz is not a readable"):
         import_npz(tmp_path / "raw", tmp_path / "out", env_id="Mine-v0")
+    with (tmp_path / "raw/0.npz").open("wb") as file:
+        np.save(file, np.zeros(3))
+    with pytest.raises(InputError, match=r"0.npz is not a readable .* one array without a name"):
+        import_npz(tmp_path / "raw", tmp_path / "out", env_id="Mine-v0")
+    with pytest.raises(InputError, match=r"action repeat is 0"):
+        import_npz(tmp_path / "raw", tmp_path / "out", env_id="Mine-v0", action_repeat=0)
     with pytest.raises(InputError, match=r"holds no .npz files"):
         import_npz(tmp_path / "nowhere", tmp_path / "out", env_id="Mine-v0")
 

@@ -26,6 +26,16 @@ def test_the_table_takes_the_last_evaluation_and_puts_yardsticks_first(tmp_path)
     assert ours.returns == last.returns
 
 
+def test_a_row_says_where_a_training_was_stopped(tmp_path):
+    run = fake_run(tmp_path / "a", pictures=False)
+    config = load_config(run / "config.yaml")
+    training = dataclasses.replace(config.training, model_updates=0, offline_updates=20_000)
+    save_config(dataclasses.replace(config, training=training), run / "config.yaml")
+    labels = [result.label for result in final_results([load_run(run)]) if result.agent == "fosp"]
+    assert labels == ["FOSP, after offline training, stopped at 25%",
+                      "FOSP, after offline training, sampled actions, stopped at 25%"][: len(labels)]  # fmt: skip
+
+
 def test_seeds_are_pooled_and_a_shared_yardstick_counts_once(tmp_path):
     runs = [load_run(fake_run(tmp_path / str(seed), seed=seed, pictures=False)) for seed in range(3)]
     results = {(result.agent, result.mode): result for result in final_results(runs)}

@@ -290,7 +290,7 @@ class TrainingConfig:
     evaluate_at: tuple[int, ...] = ()
     """Frames of online training at which there is an evaluation as well (0: before the first episode)."""
     evaluation_episodes: int = 10
-    """Episodes per evaluation, on fixed seeds."""
+    """Episodes per evaluation, on fixed seeds; 0: no evaluations, so that pretraining needs no environment."""
     log_every: int = 100
     """Updates between log lines."""
     checkpoint_every: int = 500

@@ -51,7 +51,10 @@ def build_settings(kind: type, data: Mapping[str, Any], where: str) -> Any:
     for item in dataclasses.fields(kind):
         if item.default is item.default_factory is dataclasses.MISSING and item.name not in values:
             raise InputError(f"{where} lacks '{item.name}'.")
-    return kind(**values)
+    try:
+        return kind(**values)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
 
 
 @functools.cache
@@ -126,7 +129,6 @@ _RANGES = {
         "sequence_length",
         "environments",
         "replay_steps",
-        "evaluation_episodes",
         "plan_horizon",
         "plan_samples",
         "temperature",

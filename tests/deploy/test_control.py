@@ -10,6 +10,7 @@ import pytest
 from fosp.cli import main
 from fosp.data import Dataset
 from fosp.deploy.control import ride
+from fosp.deploy.drive import drive
 from fosp.deploy.export import export_policy
 from fosp.deploy.policy import Decision
 from fosp.envs import make_env
@@ -145,6 +146,13 @@ def test_the_log_is_a_dataset_to_learn_from(root, tmp_path, capsys):
     pretrain(settings(), [root / "line", tmp_path / "log"], tmp_path / "more")
 
 
+def test_an_episode_is_told_of_and_logged_before_the_next_begins(root, tmp_path):
+    rides = drive(root / "policy", episodes=2, guard=False, log=tmp_path / "log")
+    assert next(rides).ended == "finished"
+    assert len(Dataset(tmp_path / "log")) == 1
+    rides.close()
+
+
 def test_the_guard_of_the_directory_stops_it(root, tmp_path, capsys):
     facts = root / "policy" / "policy.json"
     before = facts.read_text()
@@ -162,6 +170,7 @@ def test_what_cannot_be_driven_is_said(root, tmp_path, capsys):
         (["--from", str(tmp_path)], "holds no policy"),
         (["--from", str(root / "policy"), "--env", "SafetyPointGoal1-v0"], "has others"),
         (["--from", str(root / "policy"), "--episodes", "0"], "at least 1"),
+        (["--from", str(root / "policy"), "--seed", "-1"], "at least 0"),
         (["--from", str(root / "policy"), "--log", str(root)], "is there already"),
     ):
         assert main(["run-robot", *words]) == 2

@@ -11,6 +11,8 @@ from gymnasium.utils.env_checker import check_env
 
 from fosp.cli import main
 from fosp.data import Dataset
+from fosp.deploy.control import ride
+from fosp.deploy.policy import Decision
 from fosp.envs import make_env
 from fosp.errors import InputError
 from fosp.hardware.lerobot import Judgement, LeRobotEnv
@@ -29,7 +31,7 @@ class Line:
         self.is_connected = True
 
     def get_observation(self):
-        return {"arm.pos": self.place, "front": np.full((48, 80, 3), round(self.place), np.uint8)}
+        return {"arm.pos": self.place, "front": np.full((48, 80, 3), round(np.nan_to_num(self.place)), np.uint8)}
 
     def send_action(self, action):
         self.place = min(action["arm.pos"], 9.0)  # its own limit
@@ -114,6 +116,24 @@ def test_whatever_goes_wrong_the_robot_is_held():
     with pytest.raises(ZeroDivisionError):
         env.step(np.zeros(1))
     assert held == [robot]
+
+
+def test_a_sensor_that_reads_nothing_holds_the_robot_and_what_was_before_remains():
+    robot, held = Line(), []
+    env, time = line_env(robot, stop=held.append, observation="vector")
+    sending = robot.send_action
+
+    def third(action):
+        if env._step == 2:
+            robot.place = float("nan")
+            return action
+        return sending(action)
+
+    robot.send_action = third
+    made = ride(lambda *_: Decision(np.array([0.5]), 0.0, False, None), env, 0, clock=time, sleep=time.sleep)
+    assert (made.ended, made.steps, len(made.episode)) == ("arm", 2, 2)
+    assert "'arm.pos' reads nan" in made.why
+    assert held
 
 
 def test_what_has_no_name_cannot_be_observed():

@@ -13,6 +13,7 @@ import torch
 from safetensors import SafetensorError
 
 import fosp.training.checkpoint as module
+from fosp.config import save_config
 from fosp.errors import InputError
 from fosp.training.checkpoint import has_checkpoint, load_checkpoint, rewind_logs, save_checkpoint
 from tiny import random_batch, tiny_agent
@@ -219,8 +220,10 @@ def test_a_checkpoint_of_another_observation_space(tmp_path):
 
 
 def test_a_checkpoint_of_other_sizes(tmp_path):
-    save_checkpoint(tmp_path, agent_after(0), {})
-    with pytest.raises(InputError, match="does not fit"):
+    agent = agent_after(0)
+    save_checkpoint(tmp_path, agent, {})
+    save_config(agent.config, tmp_path / "config.yaml")
+    with pytest.raises(InputError, match=f"behaviour.units 8, not {agent.config.behaviour.units}"):
         load_checkpoint(tmp_path, agent_after(0, behaviour__units=8))
 
 

@@ -38,10 +38,13 @@ def make_agent(
         actions: size of the action.
 
     Raises:
-        InputError: there is no such agent or device, or the agent's extra is not installed.
+        InputError: there is no such agent or device, the agent's extra is not installed, or pictures have another size.
     """
     if config.agent not in AGENTS:
         raise InputError(f"There is no agent '{config.agent}'; choose one of {', '.join(AGENTS)}.")
+    if "image" in spaces and tuple(spaces["image"][:2]) != (64, 64):
+        height, width = spaces["image"][:2]
+        raise InputError(f"Pictures are {height}x{width} pixels: let the environment give 64x64.")
     kind = getattr(import_module(f"fosp.agents.{config.agent}"), AGENTS[config.agent])
     return kind(config, spaces, actions, device or resolve_device(config.device))
 

@@ -6,11 +6,15 @@ import errno
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
+from typing import Any
 
-from fosp.errors import InputError
+from fosp.errors import InputError, Notice
 from fosp.training.interrupts import Interrupted
 
 
@@ -59,7 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        return _dispatch(words)
+        with _plain_notices():
+            return _dispatch(words)
     except InputError as error:
         if os.environ.get("RANK", "0") == "0":
             print(f"fosp: {error}", file=sys.stderr)
@@ -80,6 +85,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         again = f" Go on with: {continuation(words)}" if words[0] in CONTINUING else ""
         print(f"fosp: interrupted.{again}", file=sys.stderr)
         return 130
+
+
+@contextmanager
+def _plain_notices() -> Iterator[None]:
+    """Within the block, a `Notice` is shown as `InputError` is, without the line of code that gave it."""
+    usual = warnings.formatwarning
+
+    def plain(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> str:
+        return f"fosp: {message}\n" if issubclass(category, Notice) else usual(message, category, *where, **more)
+
+    warnings.formatwarning = plain
+    try:
+        yield
+    finally:
+        warnings.formatwarning = usual
 
 
 def _dispatch(words: list[str]) -> int:
@@ -111,5 +131,8 @@ def overview(names: Sequence[str] = tuple(VERBS)) -> str:
 
 def continuation(words: Sequence[str]) -> str:
     """The command that goes on where the command `words` was stopped, as one would type it."""
-    resume = ["--resume"] if CONTINUING[words[0]] and "--resume" not in words else []
+    from fosp.cli.settings import option
+
+    begun = (Path(option(words, "--run") or "") / "config.yaml").exists()
+    resume = ["--resume"] if CONTINUING[words[0]] and begun and "--resume" not in words else []
     return shlex.join(["fosp", *words, *resume])

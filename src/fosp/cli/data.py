@@ -34,8 +34,8 @@ def collect(
         episodes: Episodes that the dataset is to have in the end.
         out: Dataset directory; a Minari dataset.
         observation: What is recorded; a run directory records what its agent sees.
-        action_repeat: Frames for which one action is held (default: the environment's own, or the run directory's).
-        workers: Processes; the data do not depend on their number.
+        action_repeat: Frames for which one action is held (default: the environment's own; a run directory keeps its).
+        workers: Processes of scripted behaviours; the data do not depend on their number.
         seed: Seed of the first episode; the next ones count up.
         mode: Whether the agent of a run directory takes its mean action or draws one.
         device: auto, cpu or cuda, for the agent of a run directory.
@@ -63,7 +63,7 @@ def collect(
                 on_episode=lambda done, summary: progress.update(return_=summary.total_reward, cost=summary.total_cost),
             )
         elif len(policy) == 1:
-            record_agent(Path(policy[0]), env, episodes, out, seed, mode, device, progress)
+            record_agent(Path(policy[0]), env, action_repeat, episodes, out, seed, mode, device, progress)
         else:
             raise InputError("--policy takes either scripted behaviours or one run directory, not both.")
     finally:
@@ -73,6 +73,8 @@ def collect(
 
 def info(datasets: Datasets, /) -> None:
     """What datasets hold: episodes, steps, shapes, size, return and cost of each behaviour."""
+    if not datasets:
+        raise InputError("fosp dataset info needs at least one dataset directory.")
     from fosp.cli.tables import print_datasets
     from fosp.data import Dataset
 

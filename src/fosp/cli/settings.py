@@ -67,7 +67,9 @@ def _check_recorded_in(env_id: str, path: Path) -> None:
     dataset's is not taken unasked: it may be a robot, which an evaluation would set in motion."""
     from fosp.data import Dataset
 
-    recorded = Dataset(path).metadata.get("env_id", env_id)
+    recorded = Dataset(path).metadata.get("env_id")
+    if recorded is None:
+        raise InputError(f"{path} does not say where it was recorded: add --env with the environment to evaluate in.")
     if recorded.removeprefix("fosp/") != env_id:
         raise InputError(
             f"{path} was recorded in {recorded}, but no environment is named, and evaluations would be in {env_id}: "

@@ -131,25 +131,26 @@ def collect(
         env.reset(seed=seed)
         for name in behaviours:
             make_behaviour(name, 0).reset(env)  # what cannot act here complains before anything is written
-        writer = DatasetWriter(
+        metadata = {
+            **env_metadata(env),
+            "env_arguments": task.env_arguments,
+            "collection": {"seed": seed, "behaviours": list(behaviours)},
+        }
+        with DatasetWriter(
             out,
             env_id=env_id,
             observation_space=env.observation_space,
             action_space=env.action_space,
-            metadata={
-                **env_metadata(env),
-                "env_arguments": task.env_arguments,
-                "collection": {"seed": seed, "behaviours": list(behaviours)},
-            },
-        )
-        numbers = range(len(writer), episodes)
-        real = getattr(env.unwrapped, "real_time", False)  # of a robot there is one only
-        workers = min(1 if real else workers, len(numbers))
-        played = _play_here(task, env, numbers) if workers <= 1 else _play_in_processes(task, numbers, workers)
-        with closing(played):  # on Ctrl-C the processes end now, not when the garbage is collected
-            for encoded, summary in played:
-                writer.add_encoded(encoded)
-                on_episode(len(writer), summary)
+            metadata=metadata,
+        ) as writer:
+            numbers = range(len(writer), episodes)
+            real = getattr(env.unwrapped, "real_time", False)  # of a robot there is one only
+            workers = min(1 if real else workers, len(numbers))
+            played = _play_here(task, env, numbers) if workers <= 1 else _play_in_processes(task, numbers, workers)
+            with closing(played):  # on Ctrl-C the processes end now, not when the garbage is collected
+                for encoded, summary in played:
+                    writer.add_encoded(encoded)
+                    on_episode(len(writer), summary)
     return Dataset(out)
 
 

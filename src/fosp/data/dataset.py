@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -64,7 +65,10 @@ class DatasetWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Nothing to finish: every added episode is already on disk."""
+        """Every added episode is already on disk; after a failure without any, the empty dataset is removed, so that
+        the path is free for another attempt, of other shapes perhaps."""
+        if error is not None and len(self) == 0:
+            self.remove()
 
     def __len__(self) -> int:
         """Episodes in the dataset."""
@@ -93,6 +97,12 @@ class DatasetWriter:
         storage.write_atomically(file, content)
         storage.extend_index(self._data, [number])
         self._count(episodes=1, steps=steps, size=len(content))
+
+    def remove(self) -> None:
+        """Deletes the dataset, and its directory where that holds nothing else."""
+        shutil.rmtree(self._data)
+        if not any(self.path.iterdir()):
+            self.path.rmdir()
 
     def _count(self, episodes: int, steps: int, size: int) -> None:
         self._metadata["total_episodes"] += episodes

@@ -64,10 +64,10 @@ class Episode:
         self.observations = {key: _observation(key, values) for key, values in self.observations.items()}
         self.terminated, self.truncated = bool(self.terminated), bool(self.truncated)
         self._check_lengths()
-        if not self.costs.min() >= 0:
-            raise InputError(
-                f"costs must not be negative but reach {self.costs.min():g}: give costs as penalties >= 0."
-            )
+        kinds = {f"cost_{kind}": values for kind, values in self.cost_kinds.items()}
+        for name, values in {"costs": self.costs, **kinds}.items():
+            if not values.min() >= 0:
+                raise InputError(f"{name} must not be negative but reach {values.min():g}: give penalties >= 0.")
         largest = float(np.abs(self.actions).max())
         if largest > 1 + ACTION_TOLERANCE:
             raise InputError(f"actions must lie within [-1, 1] but reach {largest:g}: rescale them to [-1, 1].")

@@ -30,6 +30,8 @@ from fosp.errors import InputError
 
 _REQUIRED = ("action", "reward", "cost", "terminated")
 _OPTIONAL = ("behaviour", "seed", "frames")
+_ARRAYS = {"actions": "action", "rewards": "reward", "costs": "cost"}
+"""Names of arrays, by those of an episode's fields."""
 
 
 def import_npz(
@@ -54,6 +56,8 @@ def import_npz(
     Raises:
         InputError: naming the file and the array that cannot be used, or if ``out`` has a dataset already.
     """
+    if action_repeat < 1:
+        raise InputError(f"The action repeat is {action_repeat}: each action is held for at least one frame.")
     files = sorted(Path(folder).glob("*.npz"))
     if not files:
         raise InputError(f"{folder} holds no .npz files: put one file for each episode there.")
@@ -71,22 +75,29 @@ def import_npz(
     ) as writer:
         if len(writer) > 0:
             raise InputError(f"{out} already holds {len(writer)} episodes: choose another path.")
-        for done, file in enumerate(files, start=1):
-            episode = read_npz(file, action_repeat, behaviour)
-            if (episode.spec, episode.action_size) != (first.spec, first.action_size):
-                raise InputError(
-                    f"{file} holds {episode.spec} and {episode.action_size} action components, but {files[0]} "
-                    f"{first.spec} and {first.action_size}: give all files the same shapes."
-                )
-            writer.add(episode)
-            on_episode(done, len(files))
+        try:
+            for done, file in enumerate(files, start=1):
+                episode = read_npz(file, action_repeat, behaviour)
+                if (episode.spec, episode.action_size) != (first.spec, first.action_size):
+                    raise InputError(
+                        f"{file} holds {episode.spec} and {episode.action_size} action components, but {files[0]} "
+                        f"{first.spec} and {first.action_size}: give all files the same shapes."
+                    )
+                writer.add(episode)
+                on_episode(done, len(files))
+        except BaseException:  # half of a folder would pass for all of it
+            writer.remove()
+            raise
     return Dataset(out)
 
 
 def read_npz(file: Path, action_repeat: int = 1, behaviour: str = "imported") -> Episode:
     """One episode from a file; InputError naming the file and the array that cannot be used."""
     try:
-        with np.load(file, allow_pickle=False) as archive:
+        archive = np.load(file, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise ValueError("it holds one array without a name")
+        with archive:
             arrays = {name: archive[name] for name in archive.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{file} is not a readable .npz file ({error}): write it with numpy.savez.") from error
@@ -98,7 +109,7 @@ def read_npz(file: Path, action_repeat: int = 1, behaviour: str = "imported") ->
     if unknown:
         raise InputError(f"{file} has the unknown array {min(unknown)!r}: remove or rename it.")
     try:
-        terminated = bool(np.atleast_1d(arrays["terminated"])[-1])
+        terminated = _terminated(arrays["terminated"], len(arrays["reward"]))
         return Episode(
             observations={key: arrays[key] for key in (IMAGE, VECTOR) if key in arrays},
             actions=arrays["action"],
@@ -107,24 +118,43 @@ def read_npz(file: Path, action_repeat: int = 1, behaviour: str = "imported") ->
             terminated=terminated,
             truncated=not terminated,
             behaviour=str(arrays.get("behaviour", behaviour)),
-            seed=int(arrays.get("seed", 0)),
-            frames=int(arrays.get("frames", len(arrays["reward"]) * action_repeat)),
+            seed=_count("seed", arrays.get("seed", 0)),
+            frames=_count("frames", arrays.get("frames", len(arrays["reward"]) * action_repeat)),
             cost_kinds={
                 name.removeprefix("cost_"): values for name, values in arrays.items() if name.startswith("cost_")
             },
         )
     except InputError as error:
-        raise InputError(f"{file}: {error}") from error
+        field, space, rest = str(error).partition(" ")
+        raise InputError(f"{file}: {_ARRAYS.get(field, field)}{space}{rest}") from error
     except (TypeError, ValueError) as error:
         raise InputError(
             f"{file} has an array of the wrong type or shape ({error}): see the table of arrays."
         ) from error
 
 
+def _terminated(values: np.ndarray, steps: int) -> bool:
+    """Whether the episode ended by itself, from one truth value or one a step."""
+    if values.shape not in ((), (steps,)) or values.dtype.kind not in "biuf" or not np.isin(values, (0, 1)).all():
+        raise InputError(
+            f"terminated is {values.dtype} with shape {values.shape}: give one truth value, or one for each reward."
+        )
+    return bool(values.reshape(-1)[-1])
+
+
+def _count(name: str, value: np.ndarray | int) -> int:
+    array = np.asarray(value)
+    if array.shape != () or array.dtype.kind not in "iu" or array < 0:
+        raise InputError(f"{name} is {value!r}: give one whole number from 0 on.")
+    return int(array)
+
+
 def export_npz(
     dataset: Dataset, folder: str | Path, on_episode: Callable[[int, int], None] = lambda done, total: None
 ) -> None:
     """Writes each episode of a dataset as an .npz file that ``import_npz`` reads back unchanged."""
+    if Path(folder).is_file():
+        raise InputError(f"{folder} is a file: give a folder to write into.")
     Path(folder).mkdir(parents=True, exist_ok=True)
     for number, episode in enumerate(dataset):
         arrays: dict[str, Any] = {

@@ -59,7 +59,7 @@ class Replay:
         device: str | torch.device = "cpu",
     ) -> None:
         if capacity < 2:
-            raise InputError(f"the replay's capacity is {capacity} rows: give at least 2.")
+            raise InputError(f"the replay's capacity (training.replay_steps) is {capacity} rows: give at least 2.")
         self.capacity = int(capacity)
         self.action_size = int(action_size)
         self.device = torch.device(device)
@@ -87,7 +87,7 @@ class Replay:
             gib = self.capacity * int(np.prod(shape)) * dtype.itemsize / 2**30
             raise InputError(
                 f"the replay's capacity of {self.capacity} rows needs {gib:.1f} GiB, which {self.device} cannot give: "
-                f"lower the capacity."
+                f"lower it (training.replay_steps)."
             ) from error
 
     def __len__(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
+from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -28,8 +29,9 @@ def drive(
     dead_man: bool = False,
     log: Path | None = None,
     seed: int = 0,
-) -> list[Ride]:
-    """Play `episodes` episodes under `fosp.deploy.control.ride`; see `fosp run-robot` for the arguments.
+) -> Iterator[Ride]:
+    """Play `episodes` episodes under `fosp.deploy.control.ride`, each as it is asked for; see `fosp run-robot` for the
+    arguments.
 
     Raises:
         InputError: the policy does not fit the environment, has no threshold although a guard is wanted, or the log is
@@ -37,6 +39,8 @@ def drive(
     """
     if episodes < 1:
         raise InputError(f"--episodes is {episodes}: it must be at least 1.")
+    if seed < 0:
+        raise InputError(f"--seed is {seed}: it must be at least 0.")
     if log is not None and log.exists():
         raise InputError(f"{log} is there already: give another directory to --log.")
     with ExitStack() as stack:
@@ -66,7 +70,7 @@ def drive(
         store = None
         if log is not None:
             store = stack.enter_context(EpisodeStore(log, config, policy.spaces, policy.actions))
-        rides = []
+        recorded = 0
         for i in range(episodes):
             made = ride(
                 policy,
@@ -76,7 +80,7 @@ def drive(
                 guard=guard,
                 held=operator.held if operator else lambda: True,
             )
-            rides.append(made)
             if store is not None and made.episode is not None:
-                store.add(len(rides) - 1, made.episode)
-        return rides
+                store.add(recorded, made.episode)
+                recorded += 1
+            yield made

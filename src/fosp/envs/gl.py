@@ -13,6 +13,9 @@ from typing import Any
 from fosp.errors import InputError
 
 BACKENDS = ("egl", "osmesa", "glfw")
+_ANY = ("enable", "enabled", "on", "true", "1")
+_OTHERS = ("disable", "disabled", "off", "false", "0", "glx", "wgl", "cgl")
+"""What mujoco takes as MUJOCO_GL beside these back ends: whichever there is; none, or one that needs a screen."""
 
 ADVICE = (
     "install the Debian package libosmesa6 (apt-get install libosmesa6) and set MUJOCO_GL=osmesa, "
@@ -63,6 +66,8 @@ def import_mujoco() -> None:
     asked = os.environ.get("MUJOCO_GL")
     if not asked and not os.environ.get("DISPLAY"):
         os.environ["MUJOCO_GL"] = choose_backend()
+    if asked and asked.lower().strip() not in (*BACKENDS, *_ANY, *_OTHERS):
+        raise InputError(f"MUJOCO_GL={asked!r} is unknown: set it to egl, osmesa, glfw or disable, or unset it.")
     if _library_of(os.environ.get("MUJOCO_GL", "").lower().strip()):
         return
     os.environ["MUJOCO_GL"] = "disable"
@@ -85,7 +90,7 @@ def choose_backend() -> str:
     asked = os.environ.get("MUJOCO_GL", "").lower().strip()
     if asked in BACKENDS:
         return asked
-    if asked not in ("", "enable", "enabled", "on", "true", "1"):
+    if asked not in ("", *_ANY):
         raise InputError(f"MUJOCO_GL={asked!r} cannot render images: set it to egl, osmesa or glfw, or unset it.")
     if has_gpu_driver():
         return "egl"

@@ -139,7 +139,10 @@ def make_env(
             raise InputError(f"render_mode={render_mode!r} is unknown: use 'rgb_array' or None.")
         return gymnasium.make(own, observation=observation, render_mode=render_mode, **repeat, **kwargs)
     try:
-        env = gymnasium.make(env_id, render_mode=render_mode, **kwargs)
+        seen: dict[str, Any] = (
+            {} if render_mode is None else {"render_mode": render_mode}
+        )  # some constructors take none
+        env = gymnasium.make(env_id, **seen, **kwargs)
     except (gymnasium.error.Error, ModuleNotFoundError) as error:
         raise InputError(
             f"environment {env_id!r} is unknown: use an id of `fosp envs` or one that Gymnasium knows ({error})."
@@ -151,3 +154,12 @@ def make_env(
             f"environment {env_id!r} takes no render_mode, so it cannot be seen from outside: give its constructor one."
         ) from error
     return ForeignEnv(env, env_id, observation, **repeat)
+
+
+def make_env_unseen(env_id: str, action_repeat: int) -> gymnasium.Env[dict[str, Any], Any]:
+    """An environment for a policy that does not look at its observations: with vectors, where it has them, since
+    pictures take time to draw."""
+    try:
+        return make_env(env_id, "vector", action_repeat)
+    except InputError:
+        return make_env(env_id, "image", action_repeat)

@@ -17,6 +17,7 @@ from gymnasium import spaces
 from fosp.envs.spaces import check_observation_kind
 from fosp.errors import InputError
 from fosp.hardware.camera import SIDE, square
+from fosp.hardware.operator import ArmStoppedError
 
 Raw = dict[str, Any]
 """What a robot observes, or is sent, by name."""
@@ -134,6 +135,7 @@ class LeRobotEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
 
         Raises:
             InputError: the action has another shape, or is not finite.
+            ArmStoppedError: a measured value is not finite.
             gymnasium.error.ResetNeeded: no episode has begun.
         """
         if self._raw is None:
@@ -145,6 +147,7 @@ class LeRobotEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
             sent = self.robot.send_action(self._command(values.clip(-1.0, 1.0), self._raw))
             overrun = self._wait()
             self._raw = self.robot.get_observation()
+            observation = self._observe(self._raw)
             judged = self.task.judge(self._raw, sent)
         except BaseException:
             self.stop()
@@ -152,7 +155,7 @@ class LeRobotEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
         self._step += 1
         info = {"cost": float(judged.cost), "frames": 1, "sent": sent, "overrun": overrun}
         truncated = self._step >= self.steps and not judged.terminated
-        return self._observe(self._raw), float(judged.reward), judged.terminated, truncated, info
+        return observation, float(judged.reward), judged.terminated, truncated, info
 
     def stop(self) -> None:
         """Hold the robot, as far as `stop` of the constructor says how."""
@@ -186,4 +189,7 @@ class LeRobotEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
             result["image"] = np.concatenate([self._picture(np.asarray(raw[name])) for name in self._images], -1)
         if self._vector:
             result["vector"] = np.array([raw[name] for name in self._vector], np.float32)
+            if not np.isfinite(result["vector"]).all():
+                name = self._vector[np.flatnonzero(~np.isfinite(result["vector"]))[0]]
+                raise ArmStoppedError(f"The robot is held: '{name}' reads {raw[name]}: look at that sensor.")
         return result

@@ -35,6 +35,8 @@ def write_report(paths: Sequence[Path], out: Path, *, dataset: DatasetSummary | 
     """
     if not paths:
         raise InputError("A report needs at least one run directory.")
+    if out.is_dir():
+        raise InputError(f"{out} is a directory: name the file to write, such as {out / 'report.html'}.")
     runs = [load_run(path) for path in paths]
     summary = dataset or next((run.dataset for run in runs if run.dataset), None)
     text = render(runs, summary)

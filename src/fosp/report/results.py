@@ -72,6 +72,8 @@ def final_results(runs: Sequence[Run]) -> list[Result]:
     for key, by_run in last.items():
         items = list(dict.fromkeys(by_run.values()))  # the same yardstick stored with two runs counts once
         label = _label(key[0], key[1], key[2])
+        if key[1] and (share := min(_share_done(run, by_run[run.path]) for run in runs if run.path in by_run)) < 1:
+            label += f", stopped at {share:.0%}"
         if labels.count(label) > 1:
             label += f" ({', '.join(sorted(path.name for path in by_run))})"
         results.append(
@@ -147,6 +149,14 @@ def _key(run: Run, item: Evaluation) -> tuple[str, ...]:
     tuned = item.phase == "online" and run.dataset is not None  # offline data are what it started from
     phase = "tuned" if tuned else item.phase
     return (item.agent, phase if trained else "", item.mode, item.env, settings)
+
+
+def _share_done(run: Run, item: Evaluation) -> float:
+    """How much of its training an evaluated agent had behind it."""
+    training = run.config.training
+    if item.phase == "online":
+        return item.frames / max(training.online_frames, 1)
+    return item.update / max(training.updates_without_behaviour + training.offline_updates, 1)
 
 
 def _label(agent: str, phase: str, mode: str) -> str:

@@ -21,11 +21,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from fosp.agents.base import Agent, ModelBasedAgent
-from fosp.config import load_config
+from fosp.config import Config, flatten, load_config
 from fosp.data.storage import replacing
-from fosp.errors import InputError
+from fosp.errors import InputError, Notice
+from fosp.report.runs import read_jsonl
 
 CHECKPOINT_VERSION = 1
+_SIZED = ("world_model.", "behaviour.", "dreamer.", "recovery_rl.")
+"""Sections whose settings give tensors their shapes."""
 _DIRECTORY, _METRICS, _EVALUATIONS = "checkpoint", "metrics.jsonl", "evaluations.jsonl"
 
 
@@ -39,8 +42,13 @@ def save_checkpoint(run: Path, agent: Agent, loop: dict[str, Any], sampler: np.r
         sampler: the generator of replay windows.
 
     Raises:
-        InputError: the disk is full or not writable; the previous checkpoint is untouched.
+        InputError: a weight is not finite, or the disk is full or not writable; the previous checkpoint is untouched.
     """
+    if spoilt := [name for name, value in agent.named_parameters() if not torch.isfinite(value).all()]:
+        raise InputError(
+            f"Training in {run} has diverged: {spoilt[0]} is not finite. The checkpoint of before is intact; look at "
+            "its metrics, and begin another run with smaller learning rates."
+        )
     target, fresh, old = run / _DIRECTORY, run / f"{_DIRECTORY}.new", run / f"{_DIRECTORY}.old"
     tensors = {f"agent/{name}": value for name, value in agent.state_dict().items()}
     for group, optimiser in agent.optimisers.items():
@@ -121,8 +129,18 @@ def share_done(run: Path) -> float:
     else:
         counters = loop["counters"]
         done, budget = counters["frames"], training.online_frames
-        evaluated = counters.get("evaluated_frames", -1) == done
+        evaluated = counters.get("evaluated_frames", -1) == done or not training.evaluation_episodes
     return 1.0 if done >= budget and evaluated else min(done / max(budget, 1), 0.99)
+
+
+def notice_unfinished(run: Path) -> None:
+    """Give a `Notice` where the training of `run` was stopped before its end."""
+    if (share := share_done(run)) < 1:
+        warnings.warn(
+            f"{run} has {share:.0%} of its training behind it: fosp {verb_of(run)} --run {run} --resume does the rest.",
+            Notice,
+            stacklevel=2,
+        )
 
 
 def rewind_logs(run: Path) -> None:
@@ -137,11 +155,11 @@ def rewind_logs(run: Path) -> None:
         size = metrics.stat().st_size
         os.truncate(metrics, min(size, state.get("logged", size)))
     if evaluations.exists():
-        lines = [line for line in evaluations.read_text().splitlines() if line.endswith("}")]  # whole ones
-        kept = [line for line in lines if json.loads(line)["update"] <= state["loop"]["update"]]
-        if kept != evaluations.read_text().splitlines():
+        rows = read_jsonl(evaluations)
+        kept = [row for row in rows if row.get("update", 0) <= state["loop"]["update"]]
+        if kept != rows or not evaluations.read_text().endswith("\n"):
             with replacing(evaluations) as file:
-                file.write("".join(f"{line}\n" for line in kept).encode())
+                file.write("".join(f"{json.dumps(row)}\n" for row in kept).encode())
 
 
 def load_checkpoint(
@@ -174,6 +192,8 @@ def load_checkpoint(
             for group in agent.optimisers:
                 _restore_optimiser(agent, group, tensors)
     except (OSError, SafetensorError, KeyError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and (other := _other_settings(run, agent.config)):
+            raise InputError(f"{where} has sizes of other settings than these ({other}): leave them.") from None
         what = textwrap.shorten(str(error), 160)
         raise InputError(f"{path} does not fit its settings or is damaged: {what}") from None
     saved = np.frombuffer(base64.b64decode(state["generator"]), np.uint8)
@@ -182,11 +202,18 @@ def load_checkpoint(
     elif sampler is not None:
         warnings.warn(
             f"{where} was written on another kind of device: its random numbers do not go on on {agent.device}.",
+            Notice,
             stacklevel=2,
         )
     if sampler is not None and state["sampler"] is not None:
         sampler.bit_generator.state = state["sampler"]
     return state["loop"]
+
+
+def _other_settings(run: Path, config: Config) -> str:
+    """Settings that give tensors their shapes and differ from those that `run` was made with."""
+    made, now = dict(flatten(load_config(run / "config.yaml"))), dict(flatten(config))
+    return "; ".join(f"{n} {now[n]}, not {made[n]}" for n in made if n.startswith(_SIZED) and made[n] != now[n])
 
 
 def load_world_model(run: Path, agent: ModelBasedAgent) -> None:

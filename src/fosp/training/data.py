@@ -27,7 +27,8 @@ def load_offline_replay(
 
     Args:
         config: settings of the run; its `env.observation` says which observations are read.
-        datasets: directories; if empty, those that the checkpoint in `run` was trained on.
+        datasets: directories; if empty, those that the checkpoint in `run` was trained on. Others than those are
+            refused, unless they have been moved.
         run: run directory to take the datasets from.
         own: whether `run`'s own online episodes, where it has any, are one of its datasets.
         device: where rows are held.
@@ -40,8 +41,14 @@ def load_offline_replay(
             recorded with another action repeat.
     """
     paths = [Path(path).resolve() for path in datasets]
+    before = [Path(path) for path in checkpoint_info(run)["loop"]["datasets"]] if run is not None else []
+    if paths and before and paths != before and all(path.exists() for path in before):
+        raise InputError(
+            f"{run} resumes with its own datasets, {', '.join(map(str, before))}: leave --dataset out, or make another "
+            "run."
+        )
     if not paths and run is not None:
-        paths = [Path(path) for path in checkpoint_info(run)["loop"]["datasets"]]
+        paths = before
         if not paths:
             raise InputError(f"{run} was trained online from scratch: it has no data to go on with.")
         if own and (run / "episodes").exists():

@@ -13,8 +13,9 @@ from gymnasium.vector import VectorEnv
 
 from fosp.agents.base import Agent, Mode
 from fosp.config import EnvConfig
-from fosp.envs import make_env
+from fosp.envs import make_env_unseen
 from fosp.envs.behaviours import make_behaviour
+from fosp.errors import InputError
 from fosp.training.progress import Progress, SilentProgress
 from fosp.training.rollout import Rollout, open_environments, rollout
 
@@ -97,7 +98,11 @@ def evaluate(
         environments: to use instead of opening `count` new ones.
         count: environments stepping together.
         progress: told of every episode step.
+
+    Raises:
+        InputError: there is nothing to do, or a seed is negative.
     """
+    _check_seeds(episodes, first_seed)
     own = environments is None
     vector = open_environments(env, min(count, episodes)) if environments is None else environments
     generator = torch.Generator(agent.device).manual_seed(first_seed)
@@ -133,11 +138,19 @@ def evaluate(
     )
 
 
+def _check_seeds(episodes: int, first_seed: int) -> None:
+    if episodes < 1 or first_seed < 0:
+        raise InputError(
+            f"{episodes} episodes from seed {first_seed} on: give at least one episode, and a seed from 0 on."
+        )
+
+
 def evaluate_behaviour(
     name: str, env: EnvConfig, episodes: int, *, first_seed: int = EVALUATION_SEED, progress: Progress | None = None
 ) -> EvaluationResult:
     """The same for a scripted behaviour ("random", "safe", "unsafe"), which needs no pictures."""
-    world = make_env(env.id, observation="vector", action_repeat=env.action_repeat)
+    _check_seeds(episodes, first_seed)
+    world = make_env_unseen(env.id, env.action_repeat)
     progress = progress or SilentProgress()
     returns, costs, lengths = [], [], []
     try:

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from fosp import parallel
+from fosp.report.runs import read_jsonl
 
 
 class MetricsWriter:
@@ -27,8 +28,8 @@ class MetricsWriter:
     def __init__(self, run: Path, *, phase: str, resume_at: int | None = None) -> None:
         self.path, self.phase = run / "metrics.jsonl", phase
         self.seconds = 0.0
-        if self.path.exists() and (lines := self.path.read_text().splitlines()):
-            self.seconds = json.loads(lines[-1])["seconds"]
+        if rows := read_jsonl(self.path):
+            self.seconds = rows[-1].get("seconds", 0.0)
         self._events = SummaryWriter(str(run / "tensorboard"), purge_step=resume_at) if parallel.is_main() else None
         self._since = time.monotonic()
         self._sums: dict[str, Tensor] = {}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import shutil
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ from fosp.agents import make_model_based, resolve_device
 from fosp.agents.base import ModelBasedAgent, in_bfloat16
 from fosp.config import Config, load_config, save_config
 from fosp.data.replay import Replay
+from fosp.envs import make_env
+from fosp.envs.make import ROBOTS_BY_FILE
 from fosp.errors import InputError
 from fosp.training.artifacts import save_film, save_open_loop
 from fosp.training.capture import captured
@@ -32,6 +36,7 @@ from fosp.training.interrupts import Interrupted, StopRequest, stop_on_signal
 from fosp.training.memory import keep_freed_memory
 from fosp.training.metrics import MetricsWriter
 from fosp.training.progress import Progress, SilentProgress
+from fosp.training.rollout import check_fits
 
 
 def prepare(config: Config) -> None:
@@ -53,8 +58,8 @@ def claim_run(run: Path, config: Config, resume: bool, verb: str) -> Config:
     """Make `run`, or read the settings of the one to resume.
 
     Raises:
-        InputError: `run` already holds a checkpoint and `resume` is off; or it is on, and another verb than `verb` has
-            made the checkpoint.
+        InputError: `run` is something else, or already holds a checkpoint and `resume` is off; or it is on, and another
+            verb than `verb` has made the checkpoint.
     """
     if resume:
         config = load_config(run / "config.yaml")
@@ -67,9 +72,12 @@ def claim_run(run: Path, config: Config, resume: bool, verb: str) -> Config:
         return config
     if has_checkpoint(run):
         raise InputError(f"{run} already holds a run; resume it with --resume, or give another directory.")
+    if run.is_file() or (run.is_dir() and any(run.iterdir()) and not (run / "config.yaml").exists()):
+        raise InputError(f"{run} holds something that is no run: give another directory.")
     run.mkdir(parents=True, exist_ok=True)
-    for name in ("metrics.jsonl", "evaluations.jsonl"):
+    for name in ("metrics.jsonl", "evaluations.jsonl"):  # of a run that died before its first checkpoint
         (run / name).unlink(missing_ok=True)
+    shutil.rmtree(run / "episodes", ignore_errors=True)
     save_config(config, run / "config.yaml")
     return config
 
@@ -111,6 +119,8 @@ def pretrain(
             load_world_model(Path(config.training.world_model), agent)
     elif "vector" in agent.spaces:
         agent.world_model.see_vectors(replay.rows("vector").to(device))
+    if config.training.offline_updates and config.training.evaluation_episodes:
+        _check_environment(agent)
     sampler = np.random.default_rng([config.seed, rank] if (rank := parallel.rank()) else config.seed)
     if rank:  # the same network everywhere, other random numbers
         agent.generator.manual_seed(int(sampler.integers(2**31)))
@@ -127,6 +137,14 @@ def pretrain(
     if parallel.is_main():
         save_open_loop(run, agent, replay)
     return agent
+
+
+def _check_environment(agent: ModelBasedAgent) -> None:
+    """Raise `InputError` now where the first evaluation would, perhaps hours later. A robot is not opened for it."""
+    env = agent.config.env
+    if env.id.partition(":")[0] not in ROBOTS_BY_FILE:
+        with closing(make_env(env.id, env.observation, env.action_repeat)) as world:
+            check_fits(agent, world, env.id)
 
 
 def _save(run: Path, agent: ModelBasedAgent, loop: dict[str, Any], sampler: np.random.Generator) -> None:
@@ -172,7 +190,7 @@ def _train(
         # Before the updates, since a run may have been stopped between a checkpoint and the evaluation due at it.
         due = update == total or (training.evaluate_every > 0 and update % training.evaluate_every == 0)
         if due and loop["evaluated"] < update:
-            if update > alone and parallel.is_main():
+            if update > alone and training.evaluation_episodes and parallel.is_main():
                 result = evaluate(agent, agent.config.env, training.evaluation_episodes, count=training.environments)
                 result.append_to(run / "evaluations.jsonl", phase="offline", update=update, frames=0, cost_regret=None)
                 figures = {"evaluation/return": result.reward, "evaluation/cost": result.cost}

@@ -21,14 +21,20 @@ from fosp.data.replay import Replay
 from fosp.errors import InputError
 from fosp.training.artifacts import save_film
 from fosp.training.capture import captured
-from fosp.training.checkpoint import checkpoint_info, has_checkpoint, load_checkpoint, save_checkpoint
+from fosp.training.checkpoint import (
+    checkpoint_info,
+    has_checkpoint,
+    load_checkpoint,
+    notice_unfinished,
+    save_checkpoint,
+)
 from fosp.training.data import EpisodeStore, draw, load_offline_replay
 from fosp.training.evaluation import evaluate
 from fosp.training.interrupts import Interrupted, StopRequest, stop_on_signal
 from fosp.training.metrics import MetricsWriter
 from fosp.training.offline import claim_run, prepare
 from fosp.training.progress import Progress, SilentProgress
-from fosp.training.rollout import Rollout, observation_spaces, open_environments, rollout
+from fosp.training.rollout import Rollout, check_fits, observation_spaces, open_environments, rollout
 
 ONLINE_SEED = 500_000
 """Reset seed of the first online episode; episode i has ONLINE_SEED + i."""
@@ -90,6 +96,7 @@ def finetune(
         if run.resolve() == source.resolve():
             raise InputError(f"The run directory {run} is the one to start from; give a new one.")
         check_step_sizes(config, load_config(source / "config.yaml"))
+        notice_unfinished(source)
     config = claim_run(run, config, resume, "finetune")
     prepare(config)
     progress = progress or SilentProgress()
@@ -218,6 +225,8 @@ def _learn(
 
 def evaluation_due(c: Counters, training: TrainingConfig) -> bool:
     """Whether a mark or the end has been reached since the last evaluation, or enough updates were made."""
+    if not training.evaluation_episodes:
+        return False
     if c.frames >= training.online_frames:
         return c.evaluated_frames < c.frames
     marked = any(c.evaluated_frames < mark <= c.frames for mark in training.evaluate_at)
@@ -252,8 +261,10 @@ class _OnlineTraining:
         self.progress.start(total, "finetune" if self.loop["datasets"] else "train", min(c.frames, total))
         if not self.loop["datasets"]:
             self.prefill()
-        environments = open_environments(self.agent.config.env, self.training.environments)
+        env = self.agent.config.env
+        environments = open_environments(env, self.training.environments)
         try:
+            check_fits(self.agent, environments, env.id)
             while True:
                 self.train()  # first of all the updates that an interrupted run still owes
                 if evaluation_due(c, self.training):

@@ -15,6 +15,7 @@ from fosp.agents.base import Agent, Mode
 from fosp.config import EnvConfig
 from fosp.data.episode import Episode
 from fosp.envs import make_env, make_vec_env
+from fosp.errors import InputError
 
 
 @dataclass
@@ -44,6 +45,16 @@ def observation_spaces(env: gymnasium.Env | VectorEnv) -> tuple[dict[str, tuple[
     assert isinstance(single, gymnasium.spaces.Dict)
     assert action.shape is not None
     return {key: tuple(space.shape or ()) for key, space in single.spaces.items()}, action.shape[0]
+
+
+def check_fits(agent: Agent, env: gymnasium.Env | VectorEnv, env_id: str) -> None:
+    """Raise `InputError` unless the agent's observations and actions are those of the environment."""
+    spaces, actions = observation_spaces(env)
+    if (spaces, actions) != (agent.spaces, agent.actions):
+        raise InputError(
+            f"The agent has observations {agent.spaces} and {agent.actions} actions, as its data have, but {env_id} "
+            f"has {spaces} and {actions}: choose an environment of the same observation and robot (--env)."
+        )
 
 
 def rollout(

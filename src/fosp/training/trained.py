@@ -8,17 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import gymnasium
-from gymnasium.vector import VectorEnv
-
 from fosp.agents import make_agent, resolve_device
 from fosp.agents.base import Agent, Mode
 from fosp.config import EnvConfig, change, load_config
-from fosp.errors import InputError
-from fosp.training.checkpoint import checkpoint_info, load_checkpoint
+from fosp.training.checkpoint import checkpoint_info, load_checkpoint, notice_unfinished
 from fosp.training.evaluation import EVALUATION_SEED, EvaluationResult, evaluate, evaluate_behaviour
 from fosp.training.progress import Progress
-from fosp.training.rollout import observation_spaces, open_environments
+from fosp.training.rollout import check_fits, open_environments
 
 
 @dataclass(frozen=True)
@@ -40,22 +36,13 @@ def load_trained(run: Path, device: str = "auto", changes: Mapping[str, Any] | N
     """
     config = dataclasses.replace(change(load_config(run / "config.yaml"), changes or {}), device=device)
     saved = checkpoint_info(run)
+    notice_unfinished(run)
     spaces = {name: tuple(shape) for name, shape in saved["spaces"].items()}
     agent = make_agent(config, spaces, saved["actions"], resolve_device(device))
     loop = load_checkpoint(run, agent, optimisers=False)
     counters = loop.get("counters", {})
     frames = counters.get("frames", 0)
     return Trained(agent, loop["phase"], loop["update"], frames, counters["cost"] / frames if frames else None)
-
-
-def check_fits(agent: Agent, env: gymnasium.Env | VectorEnv, env_id: str) -> None:
-    """Raise `InputError` unless the agent's observations and actions are those of the environment."""
-    spaces, actions = observation_spaces(env)
-    if (spaces, actions) != (agent.spaces, agent.actions):
-        raise InputError(
-            f"The agent was trained on {agent.spaces} and {agent.actions} actions, but {env_id} has {spaces} and "
-            f"{actions}: choose an environment of the same observation and robot."
-        )
 
 
 def env_of(run: Path, env: str | None) -> EnvConfig:
@@ -77,7 +64,7 @@ def measure_agent(
 ) -> EvaluationResult:
     """Evaluate the agent of `run` in its environment, or in `env`, and append the result to its evaluations."""
     trained, config = load_trained(run, device), env_of(run, env)
-    vector = open_environments(config, min(environments, episodes))
+    vector = open_environments(config, max(1, min(environments, episodes)))
     try:
         check_fits(trained.agent, vector, config.id)
         progress.start(episodes * _steps_of(config), f"evaluate {trained.agent.config.agent} ({mode})")
