@@ -35,6 +35,11 @@ class EnvConfig:
     time_limit: int = 1000
     """Frames in an episode; used for the bounds Q* and C* of Eq. 22."""
 
+    @property
+    def steps(self) -> int:
+        """Agent steps in an episode that lasts until the time limit."""
+        return -(-self.time_limit // self.action_repeat)
+
     def __post_init__(self) -> None:
         check_settings(self, "env.")
         for name, value in _fixed(self.id).items():

@@ -18,9 +18,10 @@ import pytest
 from fosp.cli import main
 from fosp.config import load_config
 from fosp.data import Dataset
+from fosp.data.storage import read_jsonl
 from fosp.experiments import grids
 from fosp.experiments.grids import Grid, Row, Scale
-from fosp.report.runs import load_evaluations, read_jsonl
+from fosp.report.runs import load_evaluations
 from fosp.training.checkpoint import checkpoint_info, has_checkpoint
 
 ENV = "scenery:TinyBothScene-v0"

@@ -108,8 +108,7 @@ class ExpandingAgent(ImaginingAgent):
 
     def see_bounds(self, reward: float, cost: float) -> None:
         """Q* and C* of Eq. 22 from the largest reward and cost per step in the data."""
-        env, gamma = self.config.env, self.config.behaviour.gamma
-        steps = env.time_limit // env.action_repeat
+        steps, gamma = self.config.env.steps, self.config.behaviour.gamma
         self.reward_bound.fill_(discounted_bound(torch.tensor(max(reward, 0.0)), gamma, steps).item())
         self.cost_bound.fill_(discounted_bound(torch.tensor(max(cost, 0.0)), gamma, steps).item())
 

@@ -44,7 +44,7 @@ class SafeDreamer(Dreamer):
             if c.variant == "bsrp_lag"
             else PIDMultiplier(c.pid_proportional, c.pid_integral, c.pid_derivative)
         )
-        self.budget = discounted_budget(c.cost_limit, b.gamma, -(-env.time_limit // env.action_repeat))
+        self.budget = discounted_budget(c.cost_limit, b.gamma, env.steps)
         self.plan_budget = c.cost_limit * env.action_repeat / env.time_limit * c.plan_horizon + c.plan_tolerance
 
     def change_settings(self, before: Config) -> None:

@@ -189,3 +189,25 @@ def _only_last(steps: int, flag: bool) -> np.ndarray:
 
 def _with_reset(values: np.ndarray) -> np.ndarray:
     return np.concatenate([np.zeros_like(values[:1]), values])
+
+
+def read_jsonl(path: Path) -> list[dict[str, Any]]:
+    """Objects of a JSON-lines file ([] where it is absent).
+
+    A last line without its newline is a write that was cut short and is left out; any other unreadable line raises
+    `InputError`.
+    """
+    if not path.exists():
+        return []
+    rows = []
+    for number, line in enumerate(path.read_text().splitlines(keepends=True), 1):
+        if not line.endswith("\n") or not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError:
+            row = None
+        if not isinstance(row, dict):
+            raise InputError(f"{path}, line {number} is not a JSON object; remove the line.")
+        rows.append(row)
+    return rows

@@ -173,8 +173,7 @@ class Online(Evaluated):
         training, env = self.config.training, self.config.env
         if self.config.agent in ON_POLICY:  # one of the policy after each round of episodes
             return -(-training.online_frames // (env.time_limit * self.config.on_policy.episodes))
-        steps = -(-env.time_limit // env.action_repeat)
-        return round(training.online_frames / env.time_limit * updates_granted(training, steps))
+        return round(training.online_frames / env.time_limit * updates_granted(training, env.steps))
 
 
 @dataclass(frozen=True, kw_only=True)

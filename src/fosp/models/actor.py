@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import copy
 
-import torch
 from torch import Tensor, nn
 
 from fosp.models.distributions import TruncatedNormal
-from fosp.models.layers import mlp
+from fosp.models.layers import follow, mlp
 
 _MIN_SCALE, _MAX_SCALE = 0.1, 1.0
 
@@ -41,7 +40,6 @@ class Average(nn.Module):
     def forward(self, features: Tensor) -> TruncatedNormal:
         return self.actor(features)
 
-    @torch.no_grad()
     def follow(self, actor: Actor) -> None:
         """Move towards `actor` by the rate."""
-        torch._foreach_lerp_(list(self.actor.parameters()), list(actor.parameters()), self.rate)
+        follow(self.actor, actor, self.rate)

@@ -7,7 +7,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from fosp.models.layers import TwoHotHead
+from fosp.models.layers import TwoHotHead, follow
 
 
 def lambda_return(reward: Tensor, value: Tensor, discount: Tensor, lambda_: float) -> Tensor:
@@ -53,11 +53,6 @@ def expectile_weight(difference: Tensor, expectile: float) -> Tensor:
     return torch.where(difference < 0, 1 - expectile, expectile)
 
 
-def expectile_loss(difference: Tensor, expectile: float) -> Tensor:
-    """Eq. 7 as printed, for scalar heads: |kappa - 1{Q - V < 0}| (Q - V)^2, (...)."""
-    return expectile_weight(difference, expectile) * difference.square()
-
-
 class Critic(nn.Module):
     """V(s), Q(s, a) and Q's slow copy.
 
@@ -93,10 +88,9 @@ class Critic(nn.Module):
         """Eqs. 9 and 10: regression of Q(s, a) to `target` (...), per row."""
         return self.q_head(torch.cat([features, action], -1)).loss(target)
 
-    @torch.no_grad()
     def update_slow(self, rate: float) -> None:
         """Move the slow copy towards Q by `rate`."""
-        torch._foreach_lerp_(list(self.slow_q_head.parameters()), list(self.q_head.parameters()), rate)
+        follow(self.slow_q_head, self.q_head, rate)
 
 
 class ValueCritic(nn.Module):
@@ -119,7 +113,6 @@ class ValueCritic(nn.Module):
         prediction = self.head(features)
         return prediction.loss(returns) + prediction.loss(self.slow_head(features).mean)
 
-    @torch.no_grad()
     def update_slow(self, rate: float) -> None:
         """Move the slow copy towards V by `rate`."""
-        torch._foreach_lerp_(list(self.slow_head.parameters()), list(self.head.parameters()), rate)
+        follow(self.slow_head, self.head, rate)

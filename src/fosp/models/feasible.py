@@ -7,7 +7,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from fosp.models.layers import TwoHotHead
+from fosp.models.layers import TwoHotHead, follow
 
 
 def reach_avoid_target(cost: Tensor, next_value: Tensor, gamma: float) -> Tensor:
@@ -32,7 +32,6 @@ class FeasibleValue(nn.Module):
         target = reach_avoid_target(cost, next_value, gamma)
         return self.head(torch.cat([features, action], -1)).loss(target)
 
-    @torch.no_grad()
     def update_slow(self, rate: float) -> None:
         """Move the slow copy by `rate`."""
-        torch._foreach_lerp_(list(self.slow_head.parameters()), list(self.head.parameters()), rate)
+        follow(self.slow_head, self.head, rate)

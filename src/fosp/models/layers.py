@@ -21,6 +21,12 @@ class Norm(nn.LayerNorm):
         super().__init__(size, eps=_EPS)
 
 
+@torch.no_grad()
+def follow(slow: nn.Module, fast: nn.Module, rate: float) -> None:
+    """Move the parameters of `slow`, a copy of `fast`, towards its own by `rate`."""
+    torch._foreach_lerp_(list(slow.parameters()), list(fast.parameters()), rate)
+
+
 def dense(inputs: int, units: int) -> nn.Sequential:
     """Linear, LayerNorm, SiLU. The linear has no bias: the norm has one."""
     linear = nn.Linear(inputs, units, bias=False)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fosp.models.layers import mlp
+from fosp.models.layers import follow, mlp
 
 
 def reachability_target(violation: Tensor, next_probability: Tensor, gamma: float) -> Tensor:
@@ -42,7 +42,6 @@ class Reachability(nn.Module):
         logits = self.head(features).float().squeeze(-1)
         return F.binary_cross_entropy_with_logits(logits, target.detach(), reduction="none")
 
-    @torch.no_grad()
     def update_slow(self, rate: float) -> None:
         """Move the slow copy by `rate`."""
-        torch._foreach_lerp_(list(self.slow_head.parameters()), list(self.head.parameters()), rate)
+        follow(self.slow_head, self.head, rate)

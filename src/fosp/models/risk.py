@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fosp.models.layers import TwoHotHead, mlp
+from fosp.models.layers import TwoHotHead, follow, mlp
 
 
 def risk_target(violated: Tensor, next_risk: Tensor, gamma: float) -> Tensor:
@@ -46,10 +46,9 @@ class Risk(nn.Module):
         """Squared error to `target` (...), per row."""
         return F.mse_loss(self(features, action), target, reduction="none")
 
-    @torch.no_grad()
     def update_slow(self, rate: float) -> None:
         """Move the slow copy towards Q_risk by `rate`."""
-        torch._foreach_lerp_(list(self.slow_head.parameters()), list(self.head.parameters()), rate)
+        follow(self.slow_head, self.head, rate)
 
 
 class TwinQ(nn.Module):
@@ -70,10 +69,9 @@ class TwinQ(nn.Module):
         x = torch.cat([features, action], -1)
         return torch.stack([head(x).loss(target) for head in self.heads]).sum(0)
 
-    @torch.no_grad()
     def update_slow(self, rate: float) -> None:
         """Move the slow copies towards the values by `rate`."""
-        torch._foreach_lerp_(list(self.slow_heads.parameters()), list(self.heads.parameters()), rate)
+        follow(self.slow_heads, self.heads, rate)
 
 
 class Temperature(nn.Module):

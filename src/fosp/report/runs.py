@@ -13,6 +13,7 @@ import numpy as np
 
 from fosp.config import Config, load_config
 from fosp.data import Dataset
+from fosp.data.storage import read_jsonl
 from fosp.errors import InputError
 
 
@@ -116,28 +117,6 @@ def load_summary(path: Path) -> DatasetSummary:
         )
     except (KeyError, TypeError) as error:
         raise InputError(f"{path} is no dataset summary ({error}); delete it or train again.") from None
-
-
-def read_jsonl(path: Path) -> list[dict[str, Any]]:
-    """Objects of a JSON-lines file ([] where it is absent).
-
-    A last line without its newline is a write that was cut short and is left out; any other unreadable line raises
-    `InputError`.
-    """
-    if not path.exists():
-        return []
-    rows = []
-    for number, line in enumerate(path.read_text().splitlines(keepends=True), 1):
-        if not line.endswith("\n") or not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
-            row = None
-        if not isinstance(row, dict):
-            raise InputError(f"{path}, line {number} is not a JSON object; remove the line.")
-        rows.append(row)
-    return rows
 
 
 def _evaluation(row: dict[str, Any], path: Path) -> Evaluation:

@@ -22,9 +22,8 @@ from safetensors.torch import load_file, save_file
 
 from fosp.agents.base import Agent, ModelBasedAgent
 from fosp.config import Config, flatten, load_config
-from fosp.data.storage import replacing
+from fosp.data.storage import read_jsonl, replacing
 from fosp.errors import InputError, Notice
-from fosp.report.runs import read_jsonl
 
 CHECKPOINT_VERSION = 1
 _SIZED = ("world_model.", "behaviour.", "dreamer.", "recovery_rl.")

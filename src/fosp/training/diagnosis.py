@@ -93,7 +93,7 @@ def diagnose(
         )  # fmt: skip
     if own and sum(map(len, own)):
         env, costs = agent.config.env, torch.cat(own)
-        episode_cost = costs.mean().item() * -(-env.time_limit // env.action_repeat)
+        episode_cost = costs.mean().item() * env.steps
         findings.append(Finding(OWN, episode_cost, np.nan, np.nan, np.nan, len(costs)))
     return findings
 

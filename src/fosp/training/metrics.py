@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from fosp import parallel
-from fosp.report.runs import read_jsonl
+from fosp.data.storage import read_jsonl
 
 
 class MetricsWriter:

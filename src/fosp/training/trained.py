@@ -67,7 +67,7 @@ def measure_agent(
     vector = open_environments(config, max(1, min(environments, episodes)))
     try:
         check_fits(trained.agent, vector, config.id)
-        progress.start(episodes * _steps_of(config), f"evaluate {trained.agent.config.agent} ({mode})")
+        progress.start(episodes * config.steps, f"evaluate {trained.agent.config.agent} ({mode})")
         first = EVALUATION_SEED if seed is None else seed
         result = evaluate(
             trained.agent, config, episodes, mode=mode, first_seed=first, environments=vector, progress=progress
@@ -90,15 +90,10 @@ def measure_behaviour(
 ) -> None:
     """Evaluate a scripted behaviour in the environment of `run`, as a yardstick among the run's evaluations."""
     config = env_of(run, env)
-    progress.start(episodes * _steps_of(config), f"evaluate {name}")
+    progress.start(episodes * config.steps, f"evaluate {name}")
     try:
         first = EVALUATION_SEED if seed is None else seed
         result = evaluate_behaviour(name, config, episodes, first_seed=first, progress=progress)
     finally:
         progress.close()
     result.append_to(run / "evaluations.jsonl", phase="offline", update=0, frames=0, cost_regret=None)
-
-
-def _steps_of(config: EnvConfig) -> int:
-    """Agent steps in an episode that lasts until the time limit."""
-    return -(-config.time_limit // config.action_repeat)
