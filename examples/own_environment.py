@@ -23,7 +23,7 @@ class Tank(gymnasium.Env):
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
-        self.level = self.np_random.uniform(0.2, 0.8)
+        self.level = self.np_random.uniform(0.0, 0.3)
         return np.array([self.level]), {}
 
     def step(self, action):
@@ -42,7 +42,7 @@ if __name__ == "__main__":
     totals = {"cost": 0.0, "cost_overflow": 0.0, "cost_waste": 0.0}
     truncated = False
     while not truncated:
-        wanted = 0.1 + 0.5 - observation["vector"][0]  # litres
+        wanted = 0.3 if observation["vector"][0] < 0.45 else 0.1  # litres: wasteful when the level is low
         inflow = np.array([wanted / 0.15 - 1.0], np.float32)
         observation, reward, _, truncated, info = env.step(inflow)
         totals = {name: total + info[name] for name, total in totals.items()}
