@@ -70,7 +70,7 @@ def test_without_evaluations_pretraining_needs_no_environment_and_is_whole(datas
 
 
 def test_who_takes_up_a_run_that_was_stopped_is_told(stopped, tmp_path):
-    with pytest.warns(Notice, match=r"has 50% of its training behind it: fosp pretrain --run .* --resume"):
+    with pytest.warns(Notice, match=r"has 50% of its training behind it.* fosp pretrain --run .* --resume"):
         load_trained(stopped, "cpu")
     with pytest.warns(Notice, match="50%"):
         finetune(settings(training__online_frames=20), stopped, tmp_path / "tuned")

@@ -136,7 +136,8 @@ def notice_unfinished(run: Path) -> None:
     """Give a `Notice` where the training of `run` was stopped before its end."""
     if (share := share_done(run)) < 1:
         warnings.warn(
-            f"{run} has {share:.0%} of its training behind it: fosp {verb_of(run)} --run {run} --resume does the rest.",
+            f"{run} has {share:.0%} of its training behind it; unless it is in training now, "
+            f"fosp {verb_of(run)} --run {run} --resume does the rest.",
             Notice,
             stacklevel=2,
         )
