@@ -19,6 +19,7 @@ from fosp.experiments.outcomes import gather
 from fosp.experiments.page import write_page
 from fosp.experiments.plan import expand, runs
 from fosp.experiments.stages import Collect, Evaluated, Online, Pretrain, Reference
+from fosp.training.alone import alone_in
 from fosp.training.progress import SilentProgress
 
 SEEDS = (0, 1, 2)
@@ -264,7 +265,7 @@ def test_finished_stages_never_reach_ray(tmp_path, monkeypatch):
 
 def test_without_ray_or_beside_another_run_there_is_one_clear_sentence(tmp_path, monkeypatch):
     stages = [stage for stage in expand([GRIDS["race"]], "test") if isinstance(stage, Collect)]
-    with cluster._alone(tmp_path), pytest.raises(InputError, match="already running in"):
+    with alone_in(tmp_path, "by a test"), pytest.raises(InputError, match="already running in"):
         do_all(stages, tmp_path, SilentProgress())
 
     def absent(name):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import gymnasium
 import numpy as np
@@ -136,3 +138,20 @@ gymnasium.register("TinyLarge-v0", entry_point=Large)
 def test_pictures_of_another_size_are_refused_from_scratch_too(tmp_path):
     with pytest.raises(InputError, match="Pictures are 84x84 pixels"):
         train(settings(env__id="TinyLarge-v0", env__observation="image"), tmp_path / "run")
+
+
+def test_a_run_that_another_process_trains_is_left_alone(dataset, tmp_path):
+    run = tmp_path / "run"
+    with pytest.raises(Interrupted):
+        pretrain(settings(training__offline_updates=4), [dataset], run, progress=InterruptAfter(2))
+    other = "import sys, pathlib\nfrom fosp.training.alone import alone_in_run\n"
+    other += "with alone_in_run(pathlib.Path(sys.argv[1])):\n    print('held', flush=True)\n    sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", other, str(run)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout.readline() == b"held\n"
+        with pytest.raises(InputError, match="in training already"):
+            pretrain(settings(), [], run, resume=True)
+        process.kill()
+    pretrain(settings(), [], run, resume=True)
+    assert share_done(run) == 1

@@ -6,7 +6,6 @@ started again, and the stage goes on from its run's checkpoint.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import threading
@@ -22,6 +21,7 @@ import torch
 
 from fosp.errors import InputError
 from fosp.experiments.stages import Stage, Training
+from fosp.training.alone import alone_in
 from fosp.training.interrupts import Interrupted
 from fosp.training.progress import LineProgress, Progress
 
@@ -63,7 +63,9 @@ def do_all(
     progress.start(len(stages), "stages", len(stages) - len(todo))
     if not todo:
         return {}
-    with _alone(root), _ray(address) as ray, _stopped_by_sigterm():
+    root.mkdir(parents=True, exist_ok=True)
+    busy = f"experiments are already running in {root}: wait for them, or name several in one command."
+    with alone_in(root, busy), _ray(address) as ray, _stopped_by_sigterm():
         share = _gpu_share(ray.cluster_resources(), cpus, gpus, address is None)
         return _follow(ray, _submit(ray, todo, root, cpus, share), todo, root, progress)
 
@@ -176,17 +178,3 @@ def _stopped_by_sigterm() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, previous)
-
-
-@contextmanager
-def _alone(root: Path) -> Iterator[None]:
-    """Keep other processes from working in `root` at the same time: experiments share runs."""
-    root.mkdir(parents=True, exist_ok=True)
-    with (root / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(
-                f"experiments are already running in {root}: wait for them, or name several in one command."
-            ) from None
-        yield

@@ -7,6 +7,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
@@ -16,10 +17,11 @@ from torch.utils.tensorboard import SummaryWriter
 
 from fosp import parallel
 from fosp.data.storage import read_jsonl
+from fosp.training.alone import alone_in_run
 
 
 class MetricsWriter:
-    """Writes ``metrics.jsonl`` and ``tensorboard/`` of a run.
+    """Writes ``metrics.jsonl`` and ``tensorboard/`` of a run, and keeps it from other processes until it is closed.
 
     On resuming, its clock goes on from the last line (see `checkpoint.rewind_logs`), and events from `resume_at` on
     are replaced. Of several processes that train one run, all accumulate and the first writes the mean.
@@ -30,6 +32,9 @@ class MetricsWriter:
         self.seconds = 0.0
         if rows := read_jsonl(self.path):
             self.seconds = rows[-1].get("seconds", 0.0)
+        self._held = ExitStack()
+        if parallel.is_main():
+            self._held.enter_context(alone_in_run(run))
         self._events = SummaryWriter(str(run / "tensorboard"), purge_step=resume_at) if parallel.is_main() else None
         self._since = time.monotonic()
         self._sums: dict[str, Tensor] = {}
@@ -71,9 +76,10 @@ class MetricsWriter:
             self._events.add_scalar(name, value, update)
 
     def close(self) -> None:
-        """Flush the events."""
+        """Flush the events, and let the run go."""
         if self._events is not None:
             self._events.close()
+        self._held.close()
 
     def __enter__(self) -> MetricsWriter:
         return self

@@ -20,6 +20,7 @@ from fosp.data.replay import Replay
 from fosp.envs import make_env
 from fosp.envs.make import ROBOTS_BY_FILE
 from fosp.errors import InputError
+from fosp.training.alone import alone_in_run
 from fosp.training.artifacts import save_film, save_open_loop
 from fosp.training.capture import captured
 from fosp.training.checkpoint import (
@@ -58,8 +59,8 @@ def claim_run(run: Path, config: Config, resume: bool, verb: str) -> Config:
     """Make `run`, or read the settings of the one to resume.
 
     Raises:
-        InputError: `run` is something else, or already holds a checkpoint and `resume` is off; or it is on, and another
-            verb than `verb` has made the checkpoint.
+        InputError: `run` is something else, or in training by another process, or already holds a checkpoint and
+            `resume` is off; or it is on, and another verb than `verb` has made the checkpoint.
     """
     if resume:
         config = load_config(run / "config.yaml")
@@ -68,17 +69,19 @@ def claim_run(run: Path, config: Config, resume: bool, verb: str) -> Config:
     if not parallel.is_main():
         return config
     if resume:
-        rewind_logs(run)
+        with alone_in_run(run):
+            rewind_logs(run)
         return config
     if has_checkpoint(run):
         raise InputError(f"{run} already holds a run; resume it with --resume, or give another directory.")
     if run.is_file() or (run.is_dir() and any(run.iterdir()) and not (run / "config.yaml").exists()):
         raise InputError(f"{run} holds something that is no run: give another directory.")
     run.mkdir(parents=True, exist_ok=True)
-    for name in ("metrics.jsonl", "evaluations.jsonl"):  # of a run that died before its first checkpoint
-        (run / name).unlink(missing_ok=True)
-    shutil.rmtree(run / "episodes", ignore_errors=True)
-    save_config(config, run / "config.yaml")
+    with alone_in_run(run):
+        for name in ("metrics.jsonl", "evaluations.jsonl"):  # of a run that died before its first checkpoint
+            (run / name).unlink(missing_ok=True)
+        shutil.rmtree(run / "episodes", ignore_errors=True)
+        save_config(config, run / "config.yaml")
     return config
 
 
