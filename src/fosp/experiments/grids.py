@@ -160,6 +160,7 @@ ONLINE_ONLY = (
     "behaviour.lookahead_lambda",
     "behaviour.price",
     "behaviour.price_rate",
+    "behaviour.cost_limit",
     "behaviour.excess_limit",
     "training.online_weight",
 )
