@@ -139,9 +139,8 @@ def make_env(
             raise InputError(f"render_mode={render_mode!r} is unknown: use 'rgb_array' or None.")
         return gymnasium.make(own, observation=observation, render_mode=render_mode, **repeat, **kwargs)
     try:
-        seen: dict[str, Any] = (
-            {} if render_mode is None else {"render_mode": render_mode}
-        )  # some constructors take none
+        # Some constructors know nothing of a render_mode.
+        seen: dict[str, Any] = {} if render_mode is None else {"render_mode": render_mode}
         env = gymnasium.make(env_id, **seen, **kwargs)
     except (gymnasium.error.Error, ModuleNotFoundError) as error:
         raise InputError(
