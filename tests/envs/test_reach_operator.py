@@ -163,7 +163,7 @@ def test_a_class_that_never_comes_about_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "outcome", lambda rewarded, violated: "safe-failure")
     with pytest.raises(InputError, match="'unsafe-failure' episode came about in 2 attempts"):
         collect("SafeReach-v0", ["unsafe-failure"], 1, tmp_path / "reach", observation="vector")
-    assert len(Dataset(tmp_path / "reach")) == 0
+    assert not (tmp_path / "reach").exists()  # the path is free
 
 
 @pytest.mark.parametrize("name", ["teleoperator", "unsafe-success"])
