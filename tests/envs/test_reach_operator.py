@@ -7,7 +7,7 @@ from itertools import islice, pairwise
 import numpy as np
 import pytest
 
-from fosp.data import Dataset, collect
+from fosp.data import collect
 from fosp.envs import make_env
 from fosp.envs.behaviours import make_behaviour
 from fosp.envs.reach import operator
