@@ -292,7 +292,7 @@ def test_list_tells_what_there_is(capsys):
     assert main(["experiment", "list", "--scale", "paper"]) == 0
     shown = capsys.readouterr().out
     assert all(name in shown for name in grids.GRIDS)
-    assert "16,250,000" in shown  # learning: 50 pretrainings and 80 fine-tunings of 125,000 updates
+    assert "14,687,500" in shown  # learning: 50 pretrainings, 55 fine-tunings of 125,000 updates and 25 of half as many
 
 
 def test_safereach_counts_tests_with_a_success_and_with_a_violation(tmp_path):

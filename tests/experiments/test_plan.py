@@ -99,7 +99,7 @@ def test_pretraining_is_shared_where_only_fine_tuning_differs():
     assert "runs/fosp-PointGoal1-image-offline-seed0" in named(stages, Pretrain)
     sources = {stage.name: stage.after[0] for stage in stages if isinstance(stage, Finetune)}
     assert (
-        sources["runs/fosp-PointGoal1-image-expansion=False-online-frames=2-seed0"]
+        sources["runs/fosp-PointGoal1-image-expansion=False-online-seed0"]
         == sources["runs/fosp-PointGoal1-image-online-seed0"]
         == sources["runs/fosp-PointGoal1-image-to-PointGoal2-online-seed0"]
     )
@@ -291,7 +291,10 @@ def test_a_longer_fine_tuning_is_not_taken_for_the_usual_one():
     names = [
         stage.name
         for grid in ("table1", "learning")
-        for stage in expand(find([grid]), "laptop", only=["fosp-PointGoal1-image-online"])
+        for stage in expand(find([grid]), "laptop", only=["fosp-PointGoal1-vector-model_batch_size=16-online"])
         if isinstance(stage, Finetune)
     ]
-    assert names == ["runs/fosp-PointGoal1-image-online-seed0", "runs/fosp-PointGoal1-image-online-frames=2-seed0"]
+    assert names == [
+        "runs/fosp-PointGoal1-vector-model_batch_size=16-online-seed0",
+        "runs/fosp-PointGoal1-vector-model_batch_size=16-online-frames=2-seed0",
+    ]
