@@ -45,8 +45,6 @@ def main() -> None:
         ACTIONS,
         device,
     )
-    if args.compile:
-        agent.compile_losses()
     generator = torch.Generator(device).manual_seed(0)
     observation = {
         "image": torch.randint(0, 256, (args.rows, 64, 64, 6), dtype=torch.uint8),

@@ -10,6 +10,7 @@ import torch
 pytest.importorskip("sb3_contrib", reason="needs the extra 'baselines'")
 
 from fosp.agents import make_agent
+from fosp.agents.on_policy import Experience
 from fosp.agents.ppo_lagrangian import clipped_surrogate, priced_advantage
 from fosp.config import change, load_config, save_config
 from fosp.errors import InputError
@@ -143,6 +144,33 @@ def test_cpo_keeps_to_its_trust_region_and_recovers_from_an_infeasible_start(tmp
     assert all(entry.get("actor/divergence", 0) <= 0.0101 for entry in free + logged)
     assert mean(logged[-20:], "train/cost") < 3.5
     assert mean(logged[-20:], "train/return") > 12
+
+
+@pytest.mark.parametrize(("excess", "share"), [(0.02, 0.8), (0.05, 0.95), (-0.02, 0.8)])
+def test_above_its_limit_cpo_gives_reward_up_for_less_cost_and_below_it_never(excess, share):
+    """What earns costs as well, so that the way back to the limit leads through less reward."""
+    agent = make_agent(settings(agent="cpo", on_policy__cost_limit=0.0), {"vector": (2,)}, 1, CPU)
+    g = torch.Generator().manual_seed(0)
+    observation = {"vector": torch.randn(400, 2, generator=g)}
+    with torch.no_grad():
+        pi = agent.distribution(observation)
+    drawn = pi.mean + pi.stddev * torch.randn(400, 1, generator=g)
+    gain = drawn.squeeze(1) - drawn.mean()
+    cost = share * gain + (1 - share) * torch.randn(400, generator=g)
+    data = Experience(
+        observation, drawn, pi.log_prob(drawn).sum(-1), gain / gain.std(), cost - cost.mean(), gain, cost,
+        episode_cost=20 * excess, episode_steps=20,
+    )  # fmt: skip
+    reward, price = (float(x.mean()) for x in (data.advantage_reward, data.advantage_cost))
+    metrics = agent.policy_step(data)
+    assert metrics["actor/step_scale"] > 0
+    assert metrics["actor/divergence"] <= agent.config.on_policy.trust_region
+    if excess > 0:
+        assert -metrics["loss/actor"] < reward
+        assert metrics["actor/cost_surrogate"] < price
+    else:
+        assert -metrics["loss/actor"] > reward
+        assert metrics["actor/cost_surrogate"] <= price - excess
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -124,6 +124,18 @@ def test_plans_are_ranked_with_what_the_model_imagines():
     assert agent.rank(start, plans, torch.Generator()).argmax().item() == 1
     agent.foresee = foreseen(lambda a: a, lambda a: 2 + a)  # both beyond the budget: the cheaper one
     assert agent.rank(start, plans, torch.Generator()).argmax().item() == 0
+    # Two of five steps at 1 and 3 within a budget: their rewards, less the multiplier times their undiscounted costs.
+    priced = tiny_agent(
+        PLANNER | {"safe_dreamer.variant": "osrp_lag", "safe_dreamer.cost_limit": 1000.0, "safe_dreamer.plan_elites": 1}
+    )
+    priced.foresee = foreseen(lambda a: a, lambda a: 2 + a)
+    priced.critic.value = lambda features: nothing
+    for price, wanted in ((0.0, 1), (0.5, 1), (2.0, 0)):
+        priced.multiplier.multiplier.fill_(price)
+        low, high = priced.rank(start, plans, torch.Generator())[0]
+        gamma = priced.config.behaviour.gamma
+        assert (high - low).item() == pytest.approx(1.8 * sum(gamma**h for h in range(5)) - price * 1.8 * 5, rel=1e-5)
+        assert (high > low) == wanted
     # What comes after a plan of five steps counts as well, a value of -0.9 and 0.9 here, discounted five times.
     agent.foresee = foreseen(lambda a: nothing, lambda a: nothing)
     agent.critic.value = lambda features: plans[0, :, -1, 0]
@@ -136,7 +148,6 @@ def test_a_compiled_planner_ranks_as_the_other_does_also_while_acting():
     eager, compiled = (tiny_agent(PLANNER | {"training.compile": compile_}) for compile_ in (False, True))
     awaken(eager)
     compiled.load_state_dict(eager.state_dict())
-    compiled.compile_losses()
     plans, features = 2 * torch.rand(1, 40, 5, 1) - 1, torch.randn(1, eager.world_model.features)
     torch._dynamo.utils.counters.clear()
     with torch.no_grad(), compiled.uncompiled():

@@ -12,7 +12,16 @@ from fosp.training.online import finetune, train
 from resuming import InterruptAfter, assert_same_episodes, assert_same_run, lines, settings
 from tiny import play, tiny_agent, write_dataset
 
+PLANS = {
+    "agent": "safe_dreamer",
+    "safe_dreamer__plan_samples": 8,
+    "safe_dreamer__plan_elites": 3,
+    "safe_dreamer__plan_actor_samples": 2,
+    "safe_dreamer__plan_horizon": 3,
+    "safe_dreamer__plan_iterations": 2,
+}
 AGENTS = {
+    "bc": {"agent": "bc"},
     "dreamer": {"agent": "dreamer"},
     "safe_dreamer": {"agent": "safe_dreamer"},
     "recovery_rl": {
@@ -22,15 +31,8 @@ AGENTS = {
         "recovery_rl__plan_horizon": 3,
         "recovery_rl__threshold": 0.05,
     },
-    "osrp_lag": {
-        "agent": "safe_dreamer",
-        "safe_dreamer__variant": "osrp_lag",
-        "safe_dreamer__plan_samples": 8,
-        "safe_dreamer__plan_elites": 3,
-        "safe_dreamer__plan_actor_samples": 2,
-        "safe_dreamer__plan_horizon": 3,
-        "safe_dreamer__plan_iterations": 2,
-    },
+    "osrp": PLANS | {"safe_dreamer__variant": "osrp"},
+    "osrp_lag": PLANS | {"safe_dreamer__variant": "osrp_lag"},
 }
 
 

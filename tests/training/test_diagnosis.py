@@ -47,6 +47,10 @@ def test_an_untrained_model_knows_nothing_and_the_truth_is_counted_right():
     assert findings["violation within 5 steps"].truth == pytest.approx(
         ((ahead > 0) | (costs[:, : LIMIT - 4] > 0)).mean()
     )
+    calm = costs[:, : LIMIT - 4] == 0
+    warned = findings["violation within 5 steps, none yet"]
+    assert (warned.steps, warned.truth) == (calm.sum(), pytest.approx((ahead > 0)[calm].mean()))
+    assert 0 < warned.truth < 1
 
 
 def test_a_trained_model_sees_and_foresees_the_hazard(tmp_path):

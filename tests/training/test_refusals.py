@@ -13,6 +13,7 @@ import torch
 
 from fosp.config import load_config
 from fosp.errors import InputError, Notice
+from fosp.experiments import runs
 from fosp.training.checkpoint import has_checkpoint, save_checkpoint, share_done
 from fosp.training.interrupts import Interrupted
 from fosp.training.offline import pretrain
@@ -123,6 +124,37 @@ def test_the_setting_of_another_size_is_named(dataset, tmp_path):
     made = load_config(tmp_path / "run" / "config.yaml")
     with pytest.raises(InputError, match=rf"world_model.units 24, not {made.world_model.units}"):
         finetune(settings(world_model__units=24), tmp_path / "run", tmp_path / "tuned")
+
+
+def test_another_variant_of_safe_dreamer_is_named_and_not_taken_for_damage(dataset, tmp_path):
+    pretrain(settings(agent="safe_dreamer", training__offline_updates=1), [dataset], tmp_path / "run")
+    other = settings(agent="safe_dreamer", safe_dreamer__variant="osrp_lag")
+    with pytest.raises(InputError, match=r"safe_dreamer\.variant osrp_lag, not bsrp_lag"):
+        finetune(other, tmp_path / "run", tmp_path / "tuned")
+
+
+def test_a_run_notes_the_commits_that_it_was_begun_and_resumed_by(dataset, tmp_path, monkeypatch):
+    """Not the one that the checkout has come to by the end."""
+    head, run = ["first"], tmp_path / "run"
+    monkeypatch.setattr(runs, "commit", lambda: head[0])
+
+    class Moving(InterruptAfter):
+        def update(self, **facts):
+            head[0] = "later"
+            super().update(**facts)
+
+    def noted():
+        return json.loads((run / "machine.json").read_text())["commit"]
+
+    config = settings(training__offline_updates=6)
+    with pytest.raises(Interrupted):
+        runs.learn_offline(config, [dataset], run, Moving(2), False)
+    assert noted() == "first"
+    with pytest.raises(Interrupted):
+        runs.learn_offline(config, [], run, InterruptAfter(2), True)
+    assert noted() == "first, later"
+    runs.learn_offline(config, [], run, SilentProgress(), True)
+    assert noted() == "first, later"
 
 
 class Large(gymnasium.Env):

@@ -102,7 +102,7 @@ class CPO(OnPolicyAgent):
             new = self.distribution(data.observation)
             divergence = kl_divergence(old, new).sum(-1).mean()
             new_reward, new_cost = self.objectives(data, new)
-            better = step.case == "recovery" or float(new_reward) >= reward
+            better = excess > 0 or float(new_reward) >= reward  # first the limit is to be met, whatever that takes
             affordable = float(new_cost) - cost <= max(-excess, 0.0)
             if float(divergence) <= c.trust_region and better and affordable:
                 return scale

@@ -10,8 +10,8 @@ from pathlib import Path
 from fosp import parallel
 from fosp.config import Config, flatten, load_config
 from fosp.errors import InputError
-from fosp.report.machine import save_machine
-from fosp.report.runs import summarise_datasets
+from fosp.report.machine import commit, save_machine
+from fosp.report.runs import commits, summarise_datasets
 from fosp.training.checkpoint import has_checkpoint, share_done
 from fosp.training.interrupts import Interrupted
 from fosp.training.offline import pretrain
@@ -82,12 +82,15 @@ def check_same_settings(run: Path, config: Config) -> None:
 
 @contextmanager
 def _machine_noted(run: Path) -> Iterator[None]:
-    """Write down what machine a run was made on, also when it was interrupted, never when it was refused."""
+    """Write down what machine a run was made on and by what commits, one for each part that was begun by another; also
+    when it was interrupted, never when it was refused."""
+    path = run / "machine.json"
+    code = ", ".join(dict.fromkeys([*commits(path), commit()]))  # now: the checkout may move on while this trains
     try:
         yield
     except Interrupted:
         if parallel.is_main():
-            save_machine(run / "machine.json")
+            save_machine(path, code)
         raise
     if parallel.is_main():
-        save_machine(run / "machine.json")
+        save_machine(path, code)

@@ -13,7 +13,7 @@ from fosp.config import Config, EnvConfig, change, save_config
 from fosp.data import collect, episodes_recorded, mix
 from fosp.envs.behaviours import BEHAVIOURS
 from fosp.experiments.runs import check_same_settings, complete, learn_from_scratch, learn_offline, learn_online
-from fosp.report.machine import save_machine
+from fosp.report.machine import commit, save_machine
 from fosp.report.runs import load_evaluations
 from fosp.training.checkpoint import share_done
 from fosp.training.evaluation import EVALUATION_SEED
@@ -103,7 +103,7 @@ class Training(Stage):
         run = root / self.name
         complete(run, self.config, lambda resume: self.learn(root, run, progress, resume))
         if not (run / "machine.json").exists():  # a worker died after the last checkpoint
-            save_machine(run / "machine.json")
+            save_machine(run / "machine.json", commit())
 
     @property
     @abstractmethod
@@ -210,5 +210,5 @@ class Reference(Stage):
         run = root / self.name
         run.mkdir(parents=True, exist_ok=True)
         save_config(self.config, run / "config.yaml")
-        save_machine(run / "machine.json")
+        save_machine(run / "machine.json", commit())
         measure_behaviour(self.behaviour, run, self.episodes, progress)

@@ -30,9 +30,10 @@ def describe_machine() -> dict[str, str]:
     return facts | {name: _version(name) for name in PACKAGES}
 
 
-def save_machine(path: Path) -> None:
-    """Write `describe_machine`, version, commit and date as JSON, for the report of the run that `path` lies in."""
-    facts = describe_machine() | {"fosp": __version__, "commit": commit(), "date": date.today().isoformat()}
+def save_machine(path: Path, code: str) -> None:
+    """Write `describe_machine`, version, the commits of `code` and the date as JSON, for the report of the run that
+    `path` lies in."""
+    facts = describe_machine() | {"fosp": __version__, "commit": code, "date": date.today().isoformat()}
     path.write_text(json.dumps(facts, indent=1))
 
 

@@ -84,6 +84,11 @@ def load_run(path: Path) -> Run:
     )
 
 
+def commits(machine: Path) -> list[str]:
+    """By which commits a run has been made so far, of its ``machine.json``; none where that does not exist."""
+    return _read_json(machine).get("commit", "").split(", ") if machine.exists() else []
+
+
 def load_evaluations(path: Path) -> list[Evaluation]:
     """Every evaluation in a run directory; raises `InputError` naming the line that cannot be read."""
     file = path / "evaluations.jsonl"

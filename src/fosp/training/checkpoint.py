@@ -26,8 +26,8 @@ from fosp.data.storage import read_jsonl, replacing
 from fosp.errors import InputError, Notice
 
 CHECKPOINT_VERSION = 1
-_SIZED = ("world_model.", "behaviour.", "dreamer.", "recovery_rl.")
-"""Sections whose settings give tensors their shapes."""
+_SIZED = ("world_model.", "behaviour.", "dreamer.", "recovery_rl.", "safe_dreamer.variant")
+"""How the names of settings begin that give tensors their shapes."""
 _DIRECTORY, _METRICS, _EVALUATIONS = "checkpoint", "metrics.jsonl", "evaluations.jsonl"
 
 

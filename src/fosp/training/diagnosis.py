@@ -56,7 +56,8 @@ def diagnose(
     - reward and cost of the present step, read off the state after its observation has been seen;
     - their sums over the next `ahead` steps, imagined from that state along the recorded actions;
     - for agents that estimate it, the probability of a violation (whose truth depends on who acts: here, whoever
-      recorded the episodes), against whether one follows within `ahead` steps;
+      recorded the episodes), against whether there is one or one follows within `ahead` steps; and the same for those
+      states alone that have no cost yet, which a warning must tell apart;
     - for agents that have learned to act and do not plan, what an episode of their own would cost: by mean actions,
       imagined for thirty steps from states around which nothing has cost, as costs a step in the second half, when
       the policy has come to where it leads, times the steps of an episode. There is no truth to compare with before
@@ -83,6 +84,8 @@ def diagnose(
     findings = []
     for name, parts in pairs.items():
         estimate, truth = (np.concatenate(x) for x in zip(*parts, strict=True))
+        if not len(truth):
+            continue
         happened = np.full(len(truth), False) if name.startswith("reward") else truth > 0
         correlation = np.corrcoef(estimate, truth)[0, 1] if np.ptp(estimate) and np.ptp(truth) else np.nan
         findings.append(
@@ -169,8 +172,9 @@ def _compare(
     features = states.features[:starts]
     _, info = agent.policy(features, "mean", generator)
     if "violation" in info:
-        follows = (future["cost"] > 0) | (batch["cost"][0, :starts] > 0)
-        result[f"violation within {ahead} steps"] = (info["violation"], follows.float())
+        present, follows = batch["cost"][0, :starts] > 0, future["cost"] > 0
+        result[f"violation within {ahead} steps"] = (info["violation"], (present | follows).float())
+        result[f"violation within {ahead} steps, none yet"] = (info["violation"][~present], follows[~present].float())
     return {name: (x.float().cpu().numpy(), y.cpu().numpy()) for name, (x, y) in result.items()}
 
 
