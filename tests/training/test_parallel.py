@@ -17,7 +17,11 @@ from safetensors.torch import load_file
 from torch import multiprocessing
 
 from fosp import parallel
+from fosp.agents.fosp import FOSP
+from fosp.data import Replay
 from fosp.models.rssm import Latent
+from fosp.training.offline import pretrain
+from resuming import lines, settings
 from tiny import play, random_batch, tiny_agent, write_dataset
 
 ROWS, STEPS = 4, 6
@@ -86,6 +90,40 @@ def test_gradients_of_two_processes_are_those_of_one_with_twice_the_batch(tmp_pa
     for name, value in whole.items():
         assert torch.equal(parts[0][name], parts[1][name])
         torch.testing.assert_close(parts[0][name], value, rtol=1e-3, atol=1e-6, msg=name)
+
+
+def watched(rank: int, port: int, folder: str) -> None:
+    """Six updates, of which the sequences and the actor's losses of this process are kept."""
+    torch.set_num_threads(1)
+    os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    seen, losses = [], []
+    sample, update = Replay.sample, FOSP.update
+
+    def sampled(self, *args):
+        seen.append(sample(self, *args))
+        return seen[-1]
+
+    def updated(self, batch):
+        metrics = update(self, batch)
+        losses.append(float(metrics["loss/actor"]))
+        return metrics
+
+    Replay.sample, FOSP.update = sampled, updated  # in this process alone
+    config = settings(training__offline_updates=6, training__evaluation_episodes=0)
+    with parallel.joined():
+        pretrain(config, [Path(folder) / "line"], Path(folder) / "run")
+    torch.save((torch.cat([batch["vector"] for batch in seen]), losses), Path(folder) / f"{rank}.pt")
+
+
+def test_each_process_samples_its_own_sequences_and_metrics_are_means_over_both(tmp_path):
+    write_dataset(tmp_path / "line", [play(i, None) for i in range(6)])
+    multiprocessing.spawn(watched, (free_port(), str(tmp_path)), nprocs=2)
+    (first, ours), (second, theirs) = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
+    assert first.shape == second.shape == (6, 5, 2)  # one of the batch's two sequences each
+    assert not any(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+    logged = [row["loss/actor"] for row in lines(tmp_path / "run") if "loss/actor" in row]
+    assert ours != theirs
+    assert logged == pytest.approx([(a + b) / 2 for a, b in zip(ours, theirs, strict=True)], rel=1e-5)
 
 
 def launch(run: Path, *words: str) -> subprocess.Popen[str]:

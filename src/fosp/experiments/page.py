@@ -99,8 +99,9 @@ def _how_to_read(grid: Grid, scale: str) -> str:
     return (
         f"Reward and cost: means of the undiscounted sums over {SCALES[scale].episodes} evaluation episodes "
         f"({budget(scale).training.evaluation_episodes} before the end of a training) on seeds that no training has "
-        "seen, with mean actions; of these, the interquartile mean over seeds and the 95% interval of the stratified "
-        "bootstrap, by rliable. Of a single seed, the interval is over its episodes and says nothing of other seeds. "
+        "seen, with mean actions; of these, the interquartile mean over seeds (of fewer than four, their mean) and the "
+        "95% interval of the stratified bootstrap, by rliable. Of a single seed, the interval is over its episodes and "
+        "says nothing of other seeds. "
         "Seeds differ in initial weights and in all that is sampled; data, layouts and tests are the same for all. "
         f'Cost regret: cost per frame of online training. "{MISSING}": not run yet. The paper\'s figures are means of '
         "five seeds at its own budget, 125,000 updates of 64 x 16 offline and online the frames in brackets."
