@@ -166,11 +166,53 @@ def test_values_of_reward_and_cost_equal_value_iteration(reward_expectile, cost_
             np.testing.assert_allclose(critic.slow_q(states, torch.full((TERMINAL, 1), a)), q[:, i], atol=0.05)
 
 
-def test_violation_probability_equals_value_iteration():
-    """p within 0.02 of the exact solution."""
+def test_imagination_tells_what_an_action_is_worth_that_the_data_do_not_hold():
+    """Of data that always step right V is the value of stepping right, and Q of stepping left is known from dreams
+    alone (Eq. 9). With lambda = 0 both are exact: within 0.05."""
+    agent = chain_agent(reward_expectile=0.8, lambda_=0.0)
+    size = agent.world_model.features
+    data, dream = real_steps(size), dreams(size)
+    data = data._replace(valid=data.valid * (data.action.squeeze(-1) > 0))
+    critic, unused = agent.reward_critic, torch.zeros(len(data.reward), 2, 1)
+
+    def loss() -> torch.Tensor:
+        value, q, _ = agent.critic_loss(critic, data, dream, data.reward, dream.reward, unused)
+        return value + q
+
+    train(agent, [critic], loss, 700)
+    value = np.zeros(STATES)
+    for s in reversed(range(TERMINAL)):
+        value[s] = REWARD[s + 1] + GAMMA * value[s + 1]
+    left = [REWARD[after(s, -1)] + GAMMA * value[after(s, -1)] for s in range(TERMINAL)]
+    states = one_hot(np.arange(TERMINAL), size)
+    np.testing.assert_allclose(critic.value(states).detach(), value[:TERMINAL], atol=0.05)
+    np.testing.assert_allclose(critic.slow_q(states, -torch.ones(TERMINAL, 1)), left, atol=0.05)
+
+
+def test_imagined_returns_are_td_lambda_of_the_settings_lambda():
+    """Eq. 8 from its definition, with V as it stands."""
+    agent = chain_agent(lambda_=0.6)
+    data, dream = real_steps(agent.world_model.features), dreams(agent.world_model.features)
+    values = torch.rand(HORIZON + 1, dream.features.shape[1])
+    agent.reward_critic.value = lambda s: values if s is dream.features else torch.zeros(s.shape[:-1])
+    unused = torch.zeros(len(data.reward), 2, 1)
+    _, _, returns = agent.critic_loss(agent.reward_critic, data, dream, data.reward, dream.reward, unused)
+    expected = values[-1]
+    for h in reversed(range(HORIZON)):
+        expected = dream.reward[h] + dream.discount[h] * (0.4 * values[h + 1] + 0.6 * expected)
+        torch.testing.assert_close(returns[h], expected)
+
+
+@pytest.mark.parametrize("source", ["real and imagined steps", "real steps", "imagined steps"])
+def test_violation_probability_equals_value_iteration(source):
+    """p within 0.02 of the exact solution, which either half of the loss finds by itself."""
     agent = chain_agent()
     size = agent.world_model.features
     data, dream = real_steps(size), dreams(size)
+    if "real" not in source:
+        data = data._replace(valid=torch.zeros_like(data.valid))
+    if "imagined" not in source:
+        dream = dream._replace(weight=torch.zeros_like(dream.weight))
     train(agent, [agent.reachability], lambda: agent.reachability_loss(data, dream)[0], 300)
     exact = exact_reach()
     assert exact[2] == 1

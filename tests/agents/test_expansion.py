@@ -143,6 +143,9 @@ def test_bounds_are_discounted_sums_over_an_episode():
     agent.see_bounds(2.0, 3.0)
     assert agent.reward_bound.item() == pytest.approx(2 * sum(0.9**t for t in range(21)), rel=1e-5)
     assert agent.cost_bound.item() == pytest.approx(3 * sum(0.9**t for t in range(21)), rel=1e-5)
+    held = tiny_agent({"behaviour.gamma": 0.9, "env.action_repeat": 4})  # an episode of 20 frames has five steps
+    held.see_bounds(2.0, 3.0)
+    assert held.reward_bound.item() == pytest.approx(2 * sum(0.9**t for t in range(6)), rel=1e-5)
     agent.see_bounds(-math.inf, 0.0)  # no positive reward, no cost: the terms are left out
     assert agent.reward_bound.item() == agent.cost_bound.item() == 0
 
