@@ -224,6 +224,16 @@ def test_the_bounds_of_eq_22_are_of_all_that_was_ever_collected(dataset, tmp_pat
     assert bounds == pytest.approx([discounted * max(value, 0) for value in largest], rel=1e-5)
 
 
+def test_from_the_first_episode_on_the_bounds_of_eq_22_are_by_the_settings_of_fine_tuning(dataset, offline, tmp_path):
+    config = settings(behaviour__gamma=0.9)
+    with pytest.raises(Interrupted):
+        finetune(config, offline, tmp_path / "run", progress=InterruptAfter(1))
+    state = load_file(tmp_path / "run" / "checkpoint" / "model.safetensors")
+    discounted = sum(0.9**t for t in range(config.env.steps + 1))
+    largest = max(e.costs.max() for e in Dataset(dataset))
+    assert state["agent/cost_bound"].item() == pytest.approx(discounted * largest, rel=1e-5)
+
+
 def test_finetuning_starts_from_the_pretrained_agent_and_leaves_it_alone(offline, online):
     before, after = (load_file(run / "checkpoint" / "model.safetensors") for run in (offline, online))
     frozen = [name for name in before if name.startswith("agent/actor.")]

@@ -114,6 +114,7 @@ def finetune(
         agent.generator.manual_seed(config.seed + 1)
         agent.start_online()
         agent.change_settings(load_config(source / "config.yaml"))
+        agent.see_bounds(replay.reward_max, replay.cost_max)  # by these settings' gamma and steps
     _learn(agent, replay, sampler, run, datasets, counters, progress, resuming)
     return agent
 
