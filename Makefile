@@ -1,6 +1,6 @@
 # make demo     a virtual environment, the package, and the whole path on a small budget (15 minutes on two cores)
 # make test     the package with its test tools, and the test suite
-# make mutants  break the algorithm in a hundred ways and show which tests notice (ten minutes on two cores)
+# make mutants  break the algorithm in more than a hundred ways and show which tests notice (ten minutes on two cores)
 # make lint     ruff and mypy
 # make wheel    the wheel, built and inspected
 #
