@@ -120,7 +120,7 @@ def test_risk_tells_who_will_violate_and_recovery_keeps_out_of_the_hazard():
     guarded = evaluate(agent, env, 20)
     recovering = np.concatenate([r.info["recovering"] for r in guarded.rollouts])
     x = np.concatenate([r.episode.observations["vector"][:-1, 0] for r in guarded.rollouts])
-    assert recovering[x > 0].mean() > 0.7  # three steps from the hazard or less
+    assert recovering[x > 0].mean() > 0.7  # four steps from the hazard or less
     assert recovering[x < -0.5].mean() < 0.2  # six or more
     assert guarded.cost < evaluate(reckless, env, 20).cost - 5
 
