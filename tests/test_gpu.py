@@ -68,6 +68,40 @@ def test_a_captured_update_is_the_update(name, online):
         torch.testing.assert_close(others[key], value, rtol=1e-3, atol=1e-4, msg=key)
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+def test_plans_are_ranked_as_on_the_cpu(compiled, exact_convolutions):
+    settings = {"agent": "safe_dreamer", "safe_dreamer.variant": "osrp", "training.compile": compiled}
+    cpu, gpu = (tiny_agent(settings, spaces=SPACES, device=device) for device in (CPU, GPU))
+    awaken(cpu)
+    gpu.load_state_dict(cpu.state_dict())
+    g = torch.Generator().manual_seed(0)
+    features, plans = torch.randn(3, cpu.world_model.features, generator=g), torch.rand(3, 40, 5, 1, generator=g)
+    ranks = []
+    for agent in (cpu, gpu):
+        share_random_numbers(agent, seed=1)
+        start = agent.world_model.rssm.split(features.to(agent.device))
+        with torch.no_grad():
+            ranks.append(agent.rank(start, plans.to(agent.device), agent.generator).cpu())
+    torch.testing.assert_close(ranks[1], ranks[0], rtol=1e-3, atol=1e-3)
+    assert ranks[0].std() > 0.01
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_plan_is_made_on_the_gpu(compiled):
+    settings = {"agent": "safe_dreamer", "safe_dreamer.variant": "osrp_lag", "training.compile": compiled}
+    agent = tiny_agent(settings, spaces=SPACES, device=GPU)
+    observation = {key: value[:, 0] for key, value in random_batch(seed=0, spaces=SPACES).items() if key in SPACES}
+    rows = len(observation["vector"])
+    observation["is_first"] = torch.ones(rows, dtype=torch.bool)
+    actions = [
+        agent.act(observation, agent.initial_state(rows), "mean", torch.Generator(GPU).manual_seed(seed))[0]
+        for seed in (0, 0, 1)
+    ]
+    assert actions[0].abs().max() <= 1
+    torch.testing.assert_close(actions[1], actions[0])
+    assert not torch.allclose(actions[2], actions[0])
+
+
 def test_numbers_that_change_between_replays_count():
     agent = tiny_agent({"behaviour.multiplier_limit": 0.0}, spaces=SPACES, device=GPU)
     update = captured(agent, agent.update)
